@@ -1,0 +1,5 @@
+"""`python -m jobs` is `darkroom`."""
+
+from jobs.cli import main
+
+main()

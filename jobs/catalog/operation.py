@@ -1,0 +1,204 @@
+"""What the catalog's entries are made of: operations, parameters, image rules, ties, prices.
+
+Only types and arithmetic; the entries are the TOML files beside this module.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from string import Formatter
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+#: Credits are counted in thousandths, as integers, so that sums are exact everywhere.
+MILLI = 1000
+
+
+class Kind(StrEnum):
+    """What a parameter's value is."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    #: An image that is sent as a file.
+    FILE = "file"
+    #: v1's list of `{text, weight}`; a plain string counts as one prompt of weight 1.
+    PROMPTS = "prompts"
+    #: Passed on as it is (v1's `extras`).
+    OBJECT = "object"
+
+
+class Value(BaseModel):
+    """Base of the frozen, strict types below: an unknown key in a TOML file is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ImageRule(Value):
+    """What the API takes as an input image; sides and pixels are inclusive bounds."""
+
+    formats: tuple[Literal["jpeg", "png", "webp"], ...] = ("jpeg", "png", "webp")
+    min_side: int = 1
+    max_side: int | None = None
+    min_pixels: int = 1
+    max_pixels: int | None = None
+    #: Longer side over shorter side, at the most.
+    max_aspect: Decimal | None = None
+    #: If given, the exact (width, height) pairs allowed.
+    sizes: tuple[tuple[int, int], ...] | None = None
+
+
+class Parameter(Value):
+    """One parameter of an operation."""
+
+    name: str
+    kind: Kind
+    required: bool = False
+    #: The API's own default; None where it has none. Never sent, only shown.
+    default: Any = None
+    minimum: Decimal | None = None
+    maximum: Decimal | None = None
+    multiple_of: int | None = None
+    #: Of a string, in characters; of prompts, the length of each text.
+    min_length: int | None = None
+    max_length: int | None = None
+    #: A regular expression that the whole string matches.
+    pattern: str | None = None
+    #: The allowed values of an enum, as they are sent.
+    values: tuple[str | int, ...] | None = None
+    image: ImageRule | None = None
+    #: A part of the address (v1's engine_id) and not of the body.
+    in_path: bool = False
+    note: str = ""
+
+
+class Tie(Value):
+    """A rule that ties parameters together.
+
+    It applies when `when` is given, or, with `equals`, has that value (a parameter that is not
+    given has its default); with no `when`, always. Then all of `requires` must be given, none of
+    `forbids`, and at least one of `any_of` (a zero or an empty text does not count there).
+    """
+
+    when: str | None = None
+    equals: str | None = None
+    requires: tuple[str, ...] = ()
+    forbids: tuple[str, ...] = ()
+    any_of: tuple[str, ...] = ()
+    #: One sentence for people, shown when the rule is broken.
+    message: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every parameter that the rule speaks of."""
+        return (*((self.when,) if self.when else ()), *self.requires, *self.forbids, *self.any_of)
+
+
+class OutputSizes(Value):
+    """The (width, height) pairs that one of v1's engines makes."""
+
+    #: The value of `engine_id` for which this holds.
+    engine: str
+    #: What the engine makes when neither side is given; a single side goes with the other's.
+    default: tuple[int, int]
+    #: If given, the exact pairs allowed.
+    sizes: tuple[tuple[int, int], ...] | None = None
+    #: Inclusive bounds of each side.
+    min_side: int = 1
+    max_side: int | None = None
+
+    def allows(self, width: int, height: int) -> bool:
+        """Whether the engine makes pictures of this size."""
+        if self.sizes is not None:
+            return (width, height) in self.sizes
+        longest = max(width, height)
+        is_small_enough = self.max_side is None or longest <= self.max_side
+        return min(width, height) >= self.min_side and is_small_enough
+
+
+class Price(Value):
+    """Credits of one call, in thousandths.
+
+    `flat`, or by the value of parameter `by` (`table`, falling back on that parameter's default),
+    or v1's formula: `flat` up to 30 steps, in proportion beyond, times `samples`.
+    """
+
+    flat: int | None = None
+    by: str | None = None
+    table: Mapping[str, int] | None = None
+    per_step: bool = False
+
+
+class Operation(Value):
+    """One kind of job."""
+
+    name: str
+    title: str
+    #: The address below the host, with `{engine_id}` where v1 has it.
+    path: str
+    mode: Literal["sync", "async"]
+    media: Literal["image", "video", "model"]
+    #: How the body is sent.
+    body: Literal["multipart", "json"] = "multipart"
+    #: Where an asynchronous result is fetched, with `{id}`.
+    result_path: str | None = None
+    legacy: bool = False
+    price: Price
+    parameters: tuple[Parameter, ...]
+    ties: tuple[Tie, ...] = ()
+    output_sizes: tuple[OutputSizes, ...] = ()
+
+    # Names are unique in the catalog, so this is cheap and makes operations keys of caches;
+    # the hash that Pydantic would make meets the price table, which has none.
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Self:
+        names = [parameter.name for parameter in self.parameters]
+        if len(set(names)) < len(names):
+            raise ValueError(f"{self.name} has a parameter twice")
+        strangers = {name for tie in self.ties for name in tie.names} - set(names)
+        if strangers:
+            raise ValueError(f"{self.name} has ties on unknown parameters: {strangers}")
+        in_path = {parameter.name for parameter in self.parameters if parameter.in_path}
+        if in_path != {name for _, name, _, _ in Formatter().parse(self.path) if name}:
+            raise ValueError(f"{self.name} does not fill its path {self.path}")
+        return self
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if (self.mode == "async") != (self.result_path is not None):
+            raise ValueError(f"{self.name}: an asynchronous operation, and no other, has results")
+        if self.price.by is None:
+            if self.price.flat is None:
+                raise ValueError(f"{self.name} has no price")
+            return self
+        chosen = self.parameter(self.price.by)
+        if chosen is None or set(chosen.values or ()) != set(self.price.table or ()):
+            raise ValueError(f"{self.name}: the price table does not name each {self.price.by}")
+        return self
+
+    @property
+    def is_v1(self) -> bool:
+        """Whether it answers in v1's JSON of base64 artifacts."""
+        return self.path.startswith("/v1/")
+
+    def parameter(self, name: str) -> Parameter | None:
+        """The parameter called `name`, or None."""
+        return next((p for p in self.parameters if p.name == name), None)
+
+    def price_of(self, params: Mapping[str, Any]) -> int:
+        """What one successful call with these (clean) params costs, in thousandths of a credit."""
+        price = self.price
+        if price.by is not None and price.table is not None:
+            chosen = self.parameter(price.by)
+            value = params.get(price.by, chosen.default if chosen else None)
+            return price.table[str(value)]
+        assert price.flat is not None, f"{self.name} has no price"
+        if not price.per_step:
+            return price.flat
+        steps = max(int(params.get("steps", 30)), 30)
+        return price.flat * steps // 30 * int(params.get("samples", 1))

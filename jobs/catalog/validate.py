@@ -1,0 +1,92 @@
+"""Parameters as they came -> clean parameters and every fault at once. Pure."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from jobs.catalog.checks import Check, check_of
+from jobs.catalog.operation import Kind, Operation
+from jobs.catalog.storable import SHOWN_LENGTH, shown
+from jobs.catalog.suggestion import did_you_mean
+from jobs.catalog.ties import tie_faults
+from jobs.errors import Fault
+
+
+def clean(
+    operation: Operation,
+    params: Mapping[str, Any],
+    *,
+    files: Collection[str] = (),
+    from_text: bool = False,
+) -> tuple[dict[str, Any], list[Fault]]:
+    """The parameters to send, and all that is wrong with them.
+
+    `files` names the file parameters that are supplied; they are not in `params`. With `from_text`
+    (CSV, a form, `k=v`) text is read as the parameter's kind and empty text counts as absent.
+    None always counts as absent. No value is changed otherwise, but for two spellings of the same:
+    a whole 7.0 becomes 7, and v1's plain prompt a list of one.
+    """
+    plan = _plan(operation, from_text)
+    checks = plan.checks
+    cleaned: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for name, value in params.items():
+        if value is None or (from_text and value == ""):
+            continue
+        check = checks.get(name)
+        if check is None:
+            faults.append(_unknown(name, plan.names))
+            continue
+        checked = check(value)
+        if isinstance(checked, Fault):
+            faults.append(checked)
+        else:
+            cleaned[name] = checked
+    given = {*cleaned, *files, *(fault.field for fault in faults)}
+    faults += [_misplaced(name, plan) for name in files if name not in plan.files]
+    faults += [fault for name, fault in plan.missing.items() if name not in given]
+    if plan.has_ties:
+        faults += tie_faults(operation, cleaned, given)
+    return cleaned, faults
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What can be known of an operation before any job of it comes."""
+
+    checks: Mapping[str, Check]
+    names: tuple[str, ...]
+    files: frozenset[str]
+    #: The fault of each required parameter that is not given.
+    missing: Mapping[str, Fault]
+    has_ties: bool
+
+
+@lru_cache(maxsize=256)
+def _plan(operation: Operation, from_text: bool) -> _Plan:
+    parameters = operation.parameters
+    return _Plan(
+        checks={p.name: check_of(p, from_text=from_text) for p in parameters},
+        names=tuple(p.name for p in parameters),
+        files=frozenset(p.name for p in parameters if p.kind is Kind.FILE),
+        missing={
+            p.name: Fault(field=p.name, code="required", message="is required")
+            for p in parameters
+            if p.required
+        },
+        has_ties=bool(operation.ties or operation.output_sizes),
+    )
+
+
+def _unknown(name: Any, names: tuple[str, ...]) -> Fault:
+    """Even the name may be hostile, and it is stored and shown."""
+    field = name if isinstance(name, str) and name.isprintable() else shown(name)
+    message = f"is not a parameter of this operation{did_you_mean(field, names)}"
+    return Fault(field=field[:SHOWN_LENGTH], code="unknown_parameter", message=message)
+
+
+def _misplaced(name: str, plan: _Plan) -> Fault:
+    if name not in plan.names:
+        return _unknown(name, tuple(plan.files))
+    return Fault(field=name, code="not_a_file", message="is not a file; give it under params")

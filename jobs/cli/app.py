@@ -1,0 +1,44 @@
+"""All commands in one place, and what every one of them does with an error."""
+
+import sys
+
+import typer
+
+from jobs.cli.batches import add_to as add_batches
+from jobs.cli.jobs import add_to as add_jobs
+from jobs.cli.manifests import add_to as add_manifests
+from jobs.cli.operations import add_to as add_operations
+from jobs.cli.services import add_to as add_services
+from jobs.errors import DarkroomError, InvalidManifest
+from jobs.telemetry import redact
+
+app = typer.Typer(
+    name="darkroom",
+    help="A job queue for the Stability AI API: nothing lost, nothing paid twice.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for add_to in (add_manifests, add_jobs, add_batches, add_operations, add_services):
+    add_to(app)
+
+#: Wrong use, as opposed to work that failed.
+USAGE = 2
+
+
+def run_app() -> None:
+    """Run a command; an expected error is one clear line and exit code 2."""
+    try:
+        app()
+    except InvalidManifest as error:
+        for line in error.lines:
+            print(f"darkroom: {redact(line)}", file=sys.stderr)
+        sys.exit(USAGE)
+    except DarkroomError as error:
+        print(f"darkroom: {redact(str(error))}", file=sys.stderr)
+        sys.exit(USAGE)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,100 @@
+"""`darkroom doctor`: each part is tried for real, and gets one line."""
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from jobs.cli.embed import is_worked
+from jobs.db import Database
+from jobs.errors import DarkroomError, PartUnavailable
+from jobs.limiter.permits import connect
+from jobs.schema import HEAD, current_revision
+from jobs.settings import Settings
+from jobs.stability.client import StabilityClient
+from jobs.storage import open_storage
+from jobs.telemetry import redact
+
+Check = Callable[[Settings], str]
+
+
+def run_checks(settings: Settings) -> bool:
+    """Run all checks; prints a line for each and tells whether all passed."""
+    checks: dict[str, Check] = {
+        "database": check_database,
+        "broker": check_broker,
+        "bucket": check_bucket,
+        "key": check_key,
+        "worker": check_worker,
+    }
+    print(f"ok    settings   home {settings.home}, rate {settings.darkroom_rate}")
+    passed = [report(name, check, settings) for name, check in checks.items()]
+    return all(passed)
+
+
+def report(name: str, check: Check, settings: Settings) -> bool:
+    """Run one check and say how it went."""
+    begun = time.monotonic()
+    try:
+        told = check(settings)
+    except (DarkroomError, SQLAlchemyError, OSError) as error:
+        first = str(error).partition("\n")[0] or type(error).__name__
+        print(f"FAIL  {name:9}  {redact(first)}")
+        return False
+    print(f"ok    {name:9}  {told} ({(time.monotonic() - begun) * 1000:.0f} ms)")
+    return True
+
+
+def check_database(settings: Settings) -> str:
+    """The database answers, and has the schema."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database_address)
+    with database.reading() as db:
+        found = current_revision(db)
+    kind = "SQLite" if database.is_sqlite else "Postgres"
+    database.close()
+    if found is not None and found != HEAD:
+        raise PartUnavailable(f"the schema is {found}, not {HEAD}: run `darkroom migrate`")
+    return f"{kind}, schema {found or 'not made yet'}"
+
+
+def check_broker(settings: Settings) -> str:
+    """Redis answers."""
+    if settings.redis_url is None:
+        from jobs.embedded.redis import server_binary
+
+        return f"embedded: {server_binary().rpartition('/')[2]}"
+    try:
+        info = connect(settings.redis_url).info("server")
+    except Exception as error:
+        raise PartUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+    return f"Redis {info.get('redis_version', '')}"
+
+
+def check_bucket(settings: Settings) -> str:
+    """The bucket takes, gives and deletes an object."""
+    open_storage(settings).check()
+    return f"S3 {settings.s3_bucket}" if settings.s3_bucket else "folder in the home"
+
+
+def check_key(settings: Settings) -> str:
+    """Every key is known to the API and has a balance."""
+    if not settings.api_keys:
+        return "no STABILITY_API_KEY: the sandbox stands in"
+    client = StabilityClient(settings.api_host)
+    told = []
+    for number, key in enumerate(settings.api_keys, start=1):
+        answer = client.balance(key=key)
+        if answer.status_code != 200:
+            raise PartUnavailable(f"key {number}: the API answers {answer.status_code}")
+        told.append(f"key {number}: {answer.json().get('credits')} credits")
+    return ", ".join(told)
+
+
+def check_worker(settings: Settings) -> str:
+    """Whether anybody works; nobody is no fault, `run` and `up` start one."""
+    if settings.redis_url is None:
+        from jobs.embedded.lock import running
+
+        return "running" if running(settings.home, "worker") else "none; `run` and `up` start one"
+    return "running" if is_worked(settings) else "none; `run` and `up` start one"

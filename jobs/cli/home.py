@@ -1,0 +1,58 @@
+"""What a command needs: settings, database, bucket."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.db import Database, ensure
+from jobs.models import DEFAULT_PROJECT, Project, table
+from jobs.schema import migrate
+from jobs.settings import Settings, read_settings
+from jobs.storage import open_storage
+from jobs.storage.protocol import Storage
+from jobs.telemetry import configure_logs
+
+
+@dataclass(frozen=True)
+class Home:
+    """An open database and bucket."""
+
+    settings: Settings
+    database: Database
+    storage: Storage
+    project_id: str = DEFAULT_PROJECT
+
+
+def settings_for(process: str) -> Settings:
+    """Read the settings and start the logs."""
+    settings = read_settings()
+    configure_logs(settings.darkroom_log, process=process)
+    return settings
+
+
+def prepare(settings: Settings) -> Database:
+    """Open the database, up to date."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database_address)
+    migrate(database)
+    with database.transaction() as db:
+        ensure(db, table(Project), {"id": DEFAULT_PROJECT, "created_at": database.now()})
+    return database
+
+
+@contextmanager
+def open_home(settings: Settings | None = None) -> Iterator[Home]:
+    """Everything a command needs, closed at the end."""
+    settings = settings or settings_for("cli")
+    database = prepare(settings)
+    try:
+        yield Home(settings, database, open_storage(settings))
+    finally:
+        database.close()
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document for programs."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))

@@ -1,0 +1,288 @@
+"""`darkroom submit`, `jobs`, `explain`, `resolve`: one job at a time."""
+
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jobs import assets, history
+from jobs.batches import get_batch
+from jobs.catalog.images import image_faults
+from jobs.catalog.loader import operation as find_operation
+from jobs.catalog.operation import Kind, Operation
+from jobs.catalog.validate import clean
+from jobs.cli.embed import services
+from jobs.cli.home import Home, open_home, prepare, print_json, settings_for
+from jobs.cli.manifests import pair
+from jobs.errors import Conflict, Fault, InvalidJob
+from jobs.limiter.permits import connect
+from jobs.nudge import nudge
+from jobs.public import credits_of, job_public
+from jobs.queue import desk, intake
+from jobs.states import FINAL, JobState
+from jobs.storage import open_storage
+from jobs.storage.keys import extension_of
+
+LOOK_SECONDS = 0.2
+
+commands = typer.Typer(
+    help="List jobs; show, cancel or retry one.", invoke_without_command=True, add_completion=False
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("submit")(submit)
+    app.command("explain")(explain)
+    app.command("resolve")(resolve)
+    app.add_typer(commands, name="jobs")
+
+
+def submit(
+    operation: Annotated[str, typer.Argument(help="For example generate/core.")],
+    values: Annotated[list[str] | None, typer.Argument(metavar="[K=V] [image=@FILE]")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Until it has ended.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the output here.")] = None,
+    priority: Annotated[int, typer.Option(help="Higher is sooner.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Submit one job."""
+    settings = settings_for("submit")
+    params, files = read_values(find_operation(operation), values or [])
+    database = prepare(settings)
+    home = Home(settings, database, open_storage(settings))
+    job = new_job(home, operation, params, files, priority)
+    if not (wait or out):
+        job_id = insert(home, job)
+        tell(home, job_id, as_json=as_json)
+        return
+    with services(settings, database, lambda line: print(line, file=sys.stderr)) as running:
+        home = Home(running.settings, database, home.storage)
+        job_id = insert(home, job)
+        state = wait_for(home, job_id)
+    if out is not None and state in {JobState.SUCCEEDED, JobState.FILTERED}:
+        save(home, job_id, out)
+    tell(home, job_id, as_json=as_json)
+    raise typer.Exit(0 if state == JobState.SUCCEEDED else 1)
+
+
+def read_values(operation: Operation, values: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Split `k=v` into parameters and files; `@` before a file's name is optional."""
+    params: dict[str, str] = {}
+    files: dict[str, str] = {}
+    for text in values:
+        name, value = pair(text, "K=V")
+        parameter = operation.parameter(name)
+        if parameter is not None and parameter.kind is Kind.FILE:
+            files[name] = value.removeprefix("@")
+        else:
+            params[name] = value
+    return params, files
+
+
+def new_job(
+    home: Home, name: str, params: dict[str, str], files: dict[str, str], priority: int
+) -> intake.NewJob:
+    """A checked job, its files in the bucket; raises InvalidJob with every fault."""
+    operation = find_operation(name)
+    cleaned, faults = clean(operation, params, files=files, from_text=True)
+    for field, value in files.items():
+        if value.startswith(assets.REMOTE):
+            continue
+        if not Path(value).is_file():
+            faults.append(Fault(field=field, code="no_file", message=f"there is no file {value}"))
+        else:
+            faults += image_faults(operation, field, Path(value))
+    if faults:
+        raise InvalidJob(faults)
+    uploads = assets.Uploads(
+        lambda path: assets.add_asset(home.database, home.storage, home.project_id, path)
+    )
+    return intake.NewJob(
+        operation=name,
+        params=cleaned,
+        inputs={field: uploads.reference(value) for field, value in files.items()},
+        priority=priority,
+        on_uncertain=home.settings.darkroom_on_uncertain,
+    )
+
+
+def insert(home: Home, job: intake.NewJob) -> str:
+    """Let the job in, and wake the dispatcher."""
+    now = home.database.now()
+    with home.database.transaction() as db:
+        (job_id,) = intake.submit(db, [job], now, project_id=home.project_id)
+    if home.settings.redis_url is not None:
+        nudge(connect(home.settings.redis_url))
+    return job_id
+
+
+def wait_for(home: Home, job_id: str) -> JobState:
+    """Until the job has ended or is held."""
+    while True:
+        with home.database.reading() as db:
+            state = JobState(history.get_job(db, home.project_id, job_id).state)
+        if state in FINAL or state == JobState.HELD:
+            return state
+        time.sleep(LOOK_SECONDS)
+
+
+def save(home: Home, job_id: str, out: Path) -> None:
+    """Write the outputs: to `out`, further ones beside it with a number."""
+    with home.database.reading() as db:
+        outputs = history.outputs_of(db, [job_id])[job_id]
+    for output in outputs:
+        ending = out.suffix or f".{extension_of(output.content_type)}"
+        number = f"-{output.number}" if output.number else ""
+        target = out.with_name(f"{out.stem}{number}{ending}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with home.storage.open(output.key) as source, target.open("wb") as file:
+            shutil.copyfileobj(source, file)
+        print(target, file=sys.stderr)
+
+
+def tell(home: Home, job_id: str, *, as_json: bool) -> None:
+    """Show one job."""
+    with home.database.reading() as db:
+        job = history.get_job(db, home.project_id, job_id)
+        outputs = history.outputs_of(db, [job_id]).get(job_id, [])
+    if as_json:
+        print_json(job_public(job, outputs))
+        return
+    print(line(job))
+    for output in outputs:
+        size = f"{output.width}x{output.height}" if output.width else f"{output.bytes:,} bytes"
+        print(f"  {output.key}  {output.content_type}  {size}  sha256 {output.sha256[:12]}")
+    if job.error:
+        print(f"  {job.error['code']}: {job.error['message']}")
+
+
+@commands.callback()
+def jobs(
+    context: typer.Context,
+    state: Annotated[str | None, typer.Option(help="Only these, for example failed.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Of this batch, by name or id.")] = None,
+    operation: Annotated[str | None, typer.Option()] = None,
+    uncertain: Annotated[bool, typer.Option("--uncertain", help="Held for a decision.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """List the newest jobs."""
+    if context.invoked_subcommand is not None:
+        return
+    with open_home() as home, home.database.reading() as db:
+        found = history.list_jobs(
+            db,
+            home.project_id,
+            states=[known_state(state)] if state else (),
+            held_for="uncertain" if uncertain else None,
+            batch_id=get_batch(db, home.project_id, batch).id if batch else None,
+            operation=operation,
+            limit=limit,
+        )
+        outputs = history.outputs_of(db, [job.id for job in found])
+    if as_json:
+        print_json([job_public(job, outputs.get(job.id, [])) for job in found])
+        return
+    for job in found:
+        print(line(job))
+
+
+@commands.command("show")
+def show(job: str, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Show one job."""
+    with open_home() as home:
+        tell(home, job, as_json=as_json)
+
+
+@commands.command("cancel")
+def cancel(job: str) -> None:
+    """Stop a job that was not sent yet."""
+    with open_home() as home:
+        now = home.database.now()
+        with home.database.transaction() as db:
+            desk.cancel(db, home.project_id, job, now)
+        tell(home, job, as_json=False)
+
+
+@commands.command("retry")
+def retry(job: str) -> None:
+    """Open a failed, canceled or skipped job again."""
+    with open_home() as home:
+        now = home.database.now()
+        with home.database.transaction() as db:
+            desk.retry(db, home.project_id, job, now)
+        tell(home, job, as_json=False)
+
+
+def resolve(
+    job: str,
+    resubmit: Annotated[bool, typer.Option("--resubmit", help="Pay again.")] = False,
+    give_up: Annotated[bool, typer.Option("--give-up", help="Fail it.")] = False,
+) -> None:
+    """Decide about a job whose paid call was lost."""
+    if resubmit == give_up:
+        raise Conflict("say either --resubmit or --give-up")
+    with open_home() as home:
+        now = home.database.now()
+        with home.database.transaction() as db:
+            decision: Any = "resubmit" if resubmit else "give-up"
+            desk.resolve(db, home.project_id, job, now, decision=decision)
+        tell(home, job, as_json=False)
+
+
+def explain(job: str) -> None:
+    """Tell a job's whole story."""
+    with open_home() as home, home.database.reading() as db:
+        found = history.get_job(db, home.project_id, job)
+        events = history.events_of(db, job)
+        tries = history.attempts_of(db, job)
+    print(line(found))
+    for event in events:
+        charged = f"  ({credits_of(event.charged_milli)} credits)" if event.charged_milli else ""
+        way = (
+            event.target
+            if event.origin in {None, event.target}
+            else f"{event.origin} → {event.target}"
+        )
+        note = f"  {event.note}" if event.note else ""
+        print(f"  {event.at:%Y-%m-%d %H:%M:%S}  {event.verb:12} {way}{note}{charged}")
+    for attempt in tries:
+        fate = next(
+            (
+                word
+                for word, at in {
+                    "expired": attempt.expired_at,
+                    "answered": attempt.received_at,
+                    "accepted": attempt.accepted_at,
+                    "refused": attempt.refused_at,
+                    "uncertain: it may have been paid": attempt.uncertain_at,
+                }.items()
+                if at
+            ),
+            "open",
+        )
+        print(f"  attempt {attempt.number} with {attempt.credential_id}: {fate}")
+
+
+def known_state(text: str) -> JobState:
+    """A state by its name."""
+    try:
+        return JobState(text)
+    except ValueError:
+        names = ", ".join(JobState)
+        raise typer.BadParameter(f"is one of {names}", param_hint="--state") from None
+
+
+def line(job: Any) -> str:
+    """A job in one line."""
+    held = f" ({job.held_for})" if job.held_for else ""
+    prompt = str(job.params.get("prompt", ""))
+    short = prompt if len(prompt) <= 48 else prompt[:47] + "…"
+    return (
+        f"{job.id}  {job.state + held:12}  {job.operation:24} "
+        f"{credits_of(job.charged_milli):>6} cr  {short}"
+    )

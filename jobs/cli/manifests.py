@@ -1,0 +1,178 @@
+"""`darkroom run` and `darkroom export`: a manifest in, a dataset out."""
+
+import sys
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from jobs.catalog.operation import MILLI
+from jobs.cli.export import export_batch
+from jobs.cli.home import open_home, print_json, settings_for
+from jobs.cli.work import run_batch
+from jobs.errors import InvalidManifest
+from jobs.estimates import expected_seconds
+from jobs.manifest import Expansion, Review, check, fingerprint
+from jobs.public import credits_of
+from jobs.settings import Settings
+
+#: What `run` exits with.
+SOME_FAILED, USAGE = 1, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What `run` was asked for."""
+
+    manifest: Path
+    expansion: Expansion
+    name: str
+    out: Path
+    budget_milli: int | None
+    on_uncertain: str | None
+    as_json: bool
+    is_agreed: bool
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("run")(run)
+    app.command("export")(export)
+
+
+def run(
+    manifest: Annotated[Path, typer.Argument(help="CSV, JSONL or Parquet; a row for each job.")],
+    operation: Annotated[str | None, typer.Option(help="For rows that name none.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="K=V")] = None,
+    matrix: Annotated[list[str] | None, typer.Option(metavar="K=A,B")] = None,
+    repeat: Annotated[int, typer.Option(min=1, help="Each row so many times.")] = 1,
+    name: Annotated[str | None, typer.Option(help="Of the batch; the manifest's own.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the dataset.")] = None,
+    format_: Annotated[str, typer.Option("--format", help="files")] = "files",
+    budget: Annotated[str | None, typer.Option(metavar="CREDITS")] = None,
+    on_uncertain: Annotated[str | None, typer.Option(metavar="retry|hold|fail")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count and price, send nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Make a picture, video or model for every row; the same again goes on where it stopped."""
+    if format_ != "files":
+        raise typer.BadParameter("only files can be written yet", param_hint="--format")
+    if on_uncertain not in {None, "retry", "hold", "fail"}:
+        raise typer.BadParameter("is retry, hold or fail", param_hint="--on-uncertain")
+    settings = settings_for("run")
+    expansion = Expansion(
+        operation=operation,
+        set=dict(pair(text, "--set") for text in set_ or []),
+        matrix={k: tuple(v.split(",")) for k, v in (pair(m, "--matrix") for m in matrix or [])},
+        repeat=repeat,
+    )
+    review = check(manifest, expansion)
+    if not review.is_sound:
+        raise InvalidManifest(review.lines())
+    order = Order(
+        manifest=manifest,
+        expansion=expansion,
+        name=name or manifest.stem,
+        out=out or Path("pictures") / (name or manifest.stem),
+        budget_milli=credits_in(budget),
+        on_uncertain=on_uncertain,
+        as_json=as_json,
+        is_agreed=yes,
+    )
+    if dry_run:
+        tell_dry(settings, order, review)
+        return
+    console = Console(stderr=as_json)
+    agree(settings, order, review, console)
+    outcome = run_batch(settings, order, review, console)
+    if as_json:
+        print_json(outcome.report)
+    raise typer.Exit(0 if outcome.is_all_succeeded else SOME_FAILED)
+
+
+def export(
+    batch: Annotated[str, typer.Argument(help="Its name or id.")],
+    out: Annotated[Path, typer.Option(help="Folder of the dataset.")],
+    format_: Annotated[str, typer.Option("--format", help="files")] = "files",
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Write a batch's outputs as a dataset; any time, also while it runs."""
+    if format_ != "files":
+        raise typer.BadParameter("only files can be written yet", param_hint="--format")
+    with open_home() as home:
+        summary = export_batch(home, batch, out)
+    if as_json:
+        print_json(vars(summary))
+    else:
+        print(f"{summary.files} files of {summary.jobs} jobs in {out}")
+
+
+def pair(text: str, option: str) -> tuple[str, str]:
+    """Split `k=v`."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"write {text!r} as NAME=VALUE", param_hint=option)
+    return name, value
+
+
+def credits_in(text: str | None) -> int | None:
+    """A budget in thousandths."""
+    if text is None:
+        return None
+    try:
+        milli = Decimal(text) * MILLI
+    except InvalidOperation:
+        milli = Decimal(-1)
+    if not 0 <= milli < 10**12:
+        raise typer.BadParameter(
+            "is a number of credits, such as 120 or 6.5", param_hint="--budget"
+        )
+    return int(milli)
+
+
+def plan(settings: Settings, order: Order, review: Review) -> dict[str, Any]:
+    """What a run would do."""
+    seconds = expected_seconds(settings, review.by_operation)
+    return {
+        "manifest": str(order.manifest),
+        "batch": order.name,
+        "rows": review.count,
+        "faults": 0,
+        "by_operation": dict(review.by_operation),
+        "credits": credits_of(review.credits_milli),
+        "budget": credits_of(order.budget_milli),
+        "expected_seconds": round(seconds),
+        "fingerprint": fingerprint(order.manifest, order.expansion),
+    }
+
+
+def tell_dry(settings: Settings, order: Order, review: Review) -> None:
+    """Show the plan; nothing is sent."""
+    told = plan(settings, order, review)
+    if order.as_json:
+        print_json(told)
+        return
+    print(f"{order.manifest}: {review.count:,} jobs, {told['credits']} credits")
+    for operation, count in sorted(review.by_operation.items()):
+        print(f"  {count:7,}  {operation}")
+    print(f"about {told['expected_seconds']} s at {settings.darkroom_rate}; nothing was sent")
+
+
+def agree(settings: Settings, order: Order, review: Review, console: Console) -> None:
+    """Ask before real credits are spent."""
+    if order.is_agreed or not settings.api_keys:
+        return
+    price = credits_of(review.credits_milli)
+    if not sys.stdin.isatty():
+        raise InvalidManifest(
+            [f"this may spend {price} credits; say --yes, or --dry-run to see what it would do"]
+        )
+    console.print(f"{review.count:,} jobs may spend [bold]{price}[/bold] credits.")
+    if not typer.confirm("Go on?"):
+        raise typer.Exit(USAGE)

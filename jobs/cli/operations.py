@@ -1,0 +1,92 @@
+"""`darkroom operations`: what can be asked of the API."""
+
+from typing import Annotated, Any
+
+import typer
+
+from jobs.catalog.loader import catalog
+from jobs.catalog.loader import operation as find_operation
+from jobs.catalog.operation import Operation, Parameter
+from jobs.cli.home import print_json
+from jobs.public import credits_of
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("operations")(operations)
+
+
+def operations(
+    name: Annotated[str | None, typer.Argument(help="Show one with its parameters.")] = None,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """List the operations, or show one."""
+    if name is not None:
+        show(find_operation(name), as_json=as_json)
+        return
+    listed = list(catalog().values())
+    if as_json:
+        print_json([summary(operation) for operation in listed])
+        return
+    width = max(len(operation.name) for operation in listed)
+    for operation in listed:
+        legacy = "  (legacy)" if operation.legacy else ""
+        print(
+            f"{operation.name:{width}}  {operation.mode:5}  {price(operation):>9}  "
+            f"{operation.title}{legacy}"
+        )
+
+
+def show(operation: Operation, *, as_json: bool) -> None:
+    """One operation in full."""
+    if as_json:
+        print_json(operation.model_dump(mode="json"))
+        return
+    print(f"{operation.name}: {operation.title}")
+    print(f"POST {operation.path} · {operation.mode} · {operation.media} · {price(operation)}\n")
+    width = max(len(p.name) for p in operation.parameters)
+    for parameter in operation.parameters:
+        print(f"  {parameter.name:{width}}  {describe(parameter)}")
+    if operation.ties:
+        print()
+    for tie in operation.ties:
+        print(f"  {tie.message}")
+
+
+def summary(operation: Operation) -> dict[str, Any]:
+    """One line of the list, for programs."""
+    return {
+        "name": operation.name,
+        "title": operation.title,
+        "mode": operation.mode,
+        "media": operation.media,
+        "credits": price(operation),
+        "legacy": operation.legacy,
+    }
+
+
+def price(operation: Operation) -> str:
+    """The price in credits, or its range."""
+    if operation.price.table is not None:
+        prices = sorted(set(operation.price.table.values()))
+        return f"{credits_of(prices[0])}-{credits_of(prices[-1])} cr"
+    text = f"{credits_of(operation.price.flat)} cr"
+    return f"from {text}" if operation.price.per_step else text
+
+
+def describe(parameter: Parameter) -> str:
+    """A parameter's kind, bounds and default in words."""
+    parts = [str(parameter.kind)]
+    if parameter.values is not None:
+        parts.append("one of " + ", ".join(str(value) for value in parameter.values))
+    if parameter.minimum is not None or parameter.maximum is not None:
+        low = "" if parameter.minimum is None else f"{parameter.minimum.normalize():f}"
+        high = "" if parameter.maximum is None else f"{parameter.maximum.normalize():f}"
+        parts.append(f"{low}..{high}")
+    if parameter.max_length is not None:
+        parts.append(f"up to {parameter.max_length} characters")
+    if parameter.required:
+        parts.append("required")
+    elif parameter.default is not None:
+        parts.append(f"default {parameter.default}")
+    return ", ".join(parts)

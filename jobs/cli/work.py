@@ -1,0 +1,237 @@
+"""Seeing a batch through: load it, watch it, export it."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from jobs import assets, batches, tallies
+from jobs.cli.embed import Running, services
+from jobs.cli.export import export_batch
+from jobs.cli.home import Home, prepare
+from jobs.cli.progress import watching
+from jobs.dataset import Summary
+from jobs.db import Database
+from jobs.history import list_jobs
+from jobs.limiter.permits import connect
+from jobs.manifest import JobRow, Review, fingerprint, rows
+from jobs.nudge import nudge
+from jobs.public import batch_public, credits_of
+from jobs.queue.intake import NewJob
+from jobs.settings import Settings
+from jobs.states import JobState
+from jobs.storage import open_storage
+from jobs.tallies import Counts
+
+if TYPE_CHECKING:
+    from jobs.cli.manifests import Order
+
+#: Between two looks at the counts.
+LOOK_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    report: dict[str, Any]
+    is_all_succeeded: bool
+
+
+class Interrupted(Exception):
+    """Ctrl-C, or SIGTERM."""
+
+
+def run_batch(settings: Settings, order: "Order", review: Review, console: Console) -> Outcome:
+    """Submit the rows, show how they fare, and write the dataset."""
+    database = prepare(settings)
+    with services(settings, database, lambda line: console.print(f"[dim]{line}[/dim]")) as running:
+        home = Home(running.settings, database, open_storage(running.settings))
+        introduce(running, order, review, console)
+        batch_id = load(home, order, review)
+        with interruptible():
+            is_interrupted = not watch(home, batch_id, review.count, console)
+    summary = export_batch(home, batch_id, order.out)
+    with database.reading() as db:
+        tallied = tallies.counts(db, batch_id=batch_id)
+        batch = batches.get_batch(db, home.project_id, batch_id)
+    conclude(home, order, batch_id, tallied, summary, console, is_interrupted=is_interrupted)
+    report = batch_public(batch, tallied) | {
+        "out": str(order.out.resolve()),
+        "files": summary.files,
+        "interrupted": is_interrupted,
+    }
+    database.close()
+    is_all_succeeded = tallied.of(JobState.SUCCEEDED) == review.count
+    return Outcome(report, is_all_succeeded)
+
+
+def introduce(running: Running, order: "Order", review: Review, console: Console) -> None:
+    """Say what is about to happen, and loudly that the API is not the real one."""
+    if running.is_sandbox:
+        console.print(
+            "[bold black on yellow] SANDBOX [/] STABILITY_API_KEY is not set: a stand-in for the "
+            "API draws patterns, and nothing is paid.",
+            soft_wrap=True,
+        )
+    console.print(
+        f"{order.name}: {review.count:,} jobs, up to {credits_of(review.credits_milli)} credits, "
+        f"{running.settings.darkroom_rate} → {order.out}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def load(home: Home, order: "Order", review: Review) -> str:
+    """Let the batch and its rows in, or find them; returns the batch's id."""
+    database = home.database
+    wanted = batches.NewBatch(
+        name=order.name,
+        fingerprint=fingerprint(order.manifest, order.expansion),
+        size=review.count,
+        on_uncertain=policy(home, order),
+        about={
+            "manifest": str(order.manifest),
+            "operation": order.expansion.operation,
+            "set": dict(order.expansion.set),
+            "matrix": {name: list(values) for name, values in order.expansion.matrix.items()},
+            "repeat": order.expansion.repeat,
+            "credits_milli": review.credits_milli,
+        },
+        budget_milli=order.budget_milli,
+    )
+    now = database.now()
+    with database.transaction() as db:
+        batch_id, _ = batches.open_batch(db, wanted, now, project_id=home.project_id)
+        is_loaded = batches.get_batch(db, home.project_id, batch_id).loaded_at is not None
+    assert home.settings.redis_url is not None
+    redis = connect(home.settings.redis_url)
+    if not is_loaded:
+        loading = batches.load_rows(
+            database, batch_id, new_jobs(home, order), project_id=home.project_id
+        )
+        for _ in loading:
+            nudge(redis)
+    nudge(redis)
+    return batch_id
+
+
+def policy(home: Home, order: "Order") -> Any:
+    """What happens to uncertain calls: the option's word, or the setting's."""
+    return order.on_uncertain or home.settings.darkroom_on_uncertain
+
+
+def new_jobs(home: Home, order: "Order") -> Iterator[NewJob]:
+    """The manifest's rows as jobs, their files in the bucket."""
+    uploads = assets.Uploads(
+        lambda path: assets.add_asset(home.database, home.storage, home.project_id, path)
+    )
+    for row in rows(order.manifest, order.expansion):
+        if isinstance(row, JobRow):
+            yield NewJob(
+                operation=row.operation,
+                params=row.params,
+                inputs={name: uploads.reference(value) for name, value in row.inputs.items()},
+                labels=row.metadata,
+                row=row.row,
+                name=row.name,
+                priority=row.priority,
+                on_uncertain=policy(home, order),
+            )
+
+
+def watch(home: Home, batch_id: str, total: int, console: Console) -> bool:
+    """Show the batch until nothing of it can go on; False if it was interrupted."""
+    with watching(console, total) as view:
+        try:
+            while True:
+                counts, note = look(home.database, batch_id)
+                view.show(counts, note)
+                if is_settled(home.database, batch_id, counts, total):
+                    return True
+                time.sleep(LOOK_SECONDS)
+        except Interrupted:
+            return False
+
+
+def look(database: Database, batch_id: str) -> tuple[Counts, str]:
+    """The batch's counts, and what a person should know besides."""
+    with database.reading() as db:
+        counts = tallies.counts(db, batch_id=batch_id)
+        note = ""
+        if counts.of(JobState.HELD):
+            held = list_jobs_held(db, batch_id)
+            note = "held for " + ", ".join(sorted(held))
+    return counts, note
+
+
+def list_jobs_held(db: Any, batch_id: str) -> set[str]:
+    """What the batch's held jobs are held for, as far as a page shows."""
+    jobs = list_jobs(db, "default", states=[JobState.HELD], batch_id=batch_id, limit=200)
+    return {job.held_for for job in jobs}
+
+
+def is_settled(database: Database, batch_id: str, counts: Counts, total: int) -> bool:
+    """Whether every job has ended, or waits for a person."""
+    held = counts.of(JobState.HELD)
+    if counts.total < total or counts.finished + held < total:
+        return False
+    if held == 0:
+        return True
+    with database.reading() as db:
+        return "funds" not in list_jobs_held(db, batch_id)
+
+
+def conclude(
+    home: Home,
+    order: "Order",
+    batch_id: str,
+    counts: Counts,
+    summary: Summary,
+    console: Console,
+    *,
+    is_interrupted: bool,
+) -> None:
+    """Say how it ended and what to do next."""
+    done = counts.of(JobState.SUCCEEDED)
+    console.print(
+        f"{done} of {counts.total} succeeded, {credits_of(counts.charged_milli)} credits, "
+        f"{summary.files} files in [bold]{order.out.resolve()}[/bold]",
+        highlight=False,
+        soft_wrap=True,
+    )
+    failed = counts.of(JobState.FAILED, JobState.SKIPPED, JobState.CANCELED)
+    if failed:
+        console.print(
+            f"{failed} failed: see {order.out / 'failed.jsonl'}; "
+            f"`darkroom batches retry {order.name}` tries them again",
+            soft_wrap=True,
+        )
+    if counts.of(JobState.HELD):
+        console.print(
+            f"{counts.of(JobState.HELD)} are held: "
+            f"`darkroom jobs --state held --batch {order.name}`",
+            soft_wrap=True,
+        )
+    if is_interrupted:
+        console.print("stopped; the same command goes on from here", soft_wrap=True)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn the first Ctrl-C or SIGTERM into Interrupted; a second one ends at once."""
+
+    def interrupt(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Interrupted
+
+    before = {n: signal.signal(n, interrupt) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,106 @@
+"""The database: engine, transactions, and the clock it lends to everybody.
+
+`transaction()` is the only place that commits.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from jobs.clock import AnchoredClock, local_time
+from jobs.errors import SettingsError
+
+#: How long a writer of SQLite waits for the one before it.
+SQLITE_WAIT_SECONDS = 30
+
+
+class Database:
+    """One database and its connections; safe to share between threads."""
+
+    def __init__(self, address: str, *, connections: int = 8) -> None:
+        self.engine = make_engine(address, connections)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._clock = AnchoredClock(local_time if self.is_sqlite else self._server_time)
+
+    def now(self) -> datetime:
+        """The database's time, aware and in UTC."""
+        return self._clock.now()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection whose changes are committed at the end, or undone by an exception."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for questions only: all of them see the database at one moment."""
+        options: dict[str, Any] = {"reading": True}
+        if not self.is_sqlite:
+            options["isolation_level"] = "REPEATABLE READ"
+        with self.engine.connect().execution_options(**options) as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+    def _server_time(self) -> datetime:
+        with self.engine.connect() as connection:
+            told: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return told.astimezone(UTC)
+
+
+def make_engine(address: str, connections: int) -> Engine:
+    """An engine for SQLite or Postgres; raises SettingsError for an address it cannot read."""
+    try:
+        url = make_url(address)
+    except ArgumentError as error:
+        raise SettingsError("DATABASE_URL cannot be read as an address") from error
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(
+            url, pool_size=connections, connect_args={"timeout": SQLITE_WAIT_SECONDS}
+        )
+        event.listen(engine, "connect", prepare_sqlite)
+        event.listen(engine, "begin", begin_sqlite)
+        return engine
+    if url.get_backend_name() != "postgresql":
+        raise SettingsError("DATABASE_URL must name SQLite or Postgres")
+    return create_engine(
+        url,
+        pool_size=connections,
+        max_overflow=connections,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5, "application_name": "darkroom"},
+    )
+
+
+def prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    """Let readers and the writer work at once, and let no commit be lost by a power cut."""
+    # The driver begins no transaction by itself: `begin_sqlite` does.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at the start: a later upgrade would fail instead of waiting."""
+    reading = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def ensure(db: Connection, table: Table, row: dict[str, Any]) -> bool:
+    """Insert a row unless one with its keys is there; tells whether it was inserted."""
+    dialect = sqlite_insert if db.dialect.name == "sqlite" else postgres_insert
+    return db.execute(dialect(table).values(row).on_conflict_do_nothing()).rowcount == 1

@@ -1,0 +1,117 @@
+"""Files that survive a crash: written beside their place, fsynced, then renamed into it."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from jobs.errors import StorageError
+
+#: Bytes that are held in memory at once when a file is copied or hashed.
+CHUNK_BYTES = 1 << 20
+
+REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "permission is denied",
+    errno.EPERM: "permission is denied",
+    errno.EIO: "the disk has an error",
+    errno.EFBIG: "the file would be too large",
+    errno.EMFILE: "too many files are open",
+    errno.ENFILE: "too many files are open",
+}
+
+
+@contextmanager
+def storage_errors(doing: str) -> Iterator[None]:
+    """Turn an OSError into a StorageError: `doing` ("write the spool") failed, and why."""
+    try:
+        yield
+    except OSError as error:
+        reason = REASONS.get(error.errno or 0) or error.strerror or type(error).__name__
+        raise StorageError(f"Could not {doing}: {reason}.") from error
+
+
+def chunks_of(source: BinaryIO) -> Iterator[bytes]:
+    """What `source` still holds, piece by piece."""
+    while chunk := source.read(CHUNK_BYTES):
+        yield chunk
+
+
+class Draft:
+    """A file that comes into being, hashed on its way; only its owner may read it.
+
+    Leaving the `with` block by an exception deletes it, so that only a kill leaves a half file.
+    """
+
+    def __init__(self, path: Path, doing: str) -> None:
+        self._path, self._doing = path, doing
+        self._digest, self._size = hashlib.sha256(), 0
+        with storage_errors(doing):
+            self._file = open_private(path)
+
+    def write(self, chunk: bytes) -> None:
+        """Add some bytes."""
+        with storage_errors(self._doing):
+            self._file.write(chunk)
+        self._digest.update(chunk)
+        self._size += len(chunk)
+
+    def finish(self) -> tuple[str, int]:
+        """Bring everything to the disk itself; the sha256 and the size of it."""
+        with storage_errors(self._doing):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        return self._digest.hexdigest(), self._size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            # Closing writes what is still buffered, which fails again on a full disk.
+            with suppress(OSError):
+                self._file.close()
+            self._path.unlink(missing_ok=True)
+
+
+def write_through(target: Path, chunks: Iterable[bytes], *, doing: str) -> tuple[str, int]:
+    """Write a whole file and return its sha256 and size; `doing` is for `storage_errors`.
+
+    What `chunks` raises passes through as it is: requests' errors are OSErrors too.
+    """
+    with Draft(target, doing) as draft:
+        for chunk in chunks:
+            draft.write(chunk)
+        return draft.finish()
+
+
+def open_private(target: Path) -> BinaryIO:
+    """Open a new or emptied file that only its owner may read."""
+    return os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+
+
+def rename_durably(source: Path, target: Path) -> None:
+    """Move a file within one file system, at once and so that a power cut does not undo it."""
+    source.replace(target)
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder as durable as the files behind them."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,155 @@
+"""Permits: the right to send one request to Stability, at a given moment, with one credential.
+
+All processes share one count in Redis. When Redis does not answer nothing may be sent.
+"""
+
+import secrets
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.resources import files
+from typing import Any
+
+import redis
+
+from jobs.errors import LimiterUnavailable
+from jobs.settings import Rate
+
+#: A request must begin so soon after its slot; a later one needs a new permit.
+PUNCTUAL = timedelta(milliseconds=150)
+#: By then a request that began in time has reached the API, unless something says otherwise.
+HOLD = timedelta(milliseconds=300)
+#: Nobody waits for a slot that is further away: the job goes back and its thread is free.
+LONGEST = timedelta(seconds=3)
+
+
+@dataclass(frozen=True)
+class Permit:
+    """A reserved slot; `at` is on this process's monotonic clock, in seconds."""
+
+    credential_id: str
+    token: str
+    at: float
+
+
+@dataclass(frozen=True)
+class NotNow:
+    """No slot is near enough; ask again after `wait`."""
+
+    wait: timedelta
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """How a credential stands: slots in use, time until the thaw and until the count is known."""
+
+    used: int
+    frozen: timedelta
+    opens: timedelta
+
+
+class Limiter:
+    """Reserves slots for all processes that share this Redis; safe to share between threads."""
+
+    def __init__(self, client: "redis.Redis", rate: Rate) -> None:
+        self._rate = rate
+        self._window = microseconds(rate.window)
+        self._spacing = self._window // rate.requests
+        #: When a credential's freeze ends, as far as this process knows, by the monotonic clock.
+        self._frozen: dict[str, float] = {}
+        script = files("jobs.limiter").joinpath("limiter.lua").read_text("utf-8")
+        self._script = client.register_script(script)
+
+    def reserve(
+        self, credential_ids: Sequence[str], *, longest: timedelta = LONGEST
+    ) -> Permit | NotNow:
+        """Reserve the next free slot of whichever credential has it first."""
+        token = secrets.token_hex(8)
+        number, wait = self._run(
+            credential_ids,
+            "reserve",
+            self._rate.requests,
+            self._window,
+            self._spacing,
+            microseconds(HOLD),
+            microseconds(longest),
+            token,
+        )
+        # The clock is read after the answer: the slot can only be a little later than it should.
+        now = time.monotonic()
+        if number == 0:
+            return NotNow(timedelta(microseconds=wait))
+        return Permit(credential_ids[number - 1], token, now + wait / 1e6)
+
+    def wait(self, permit: Permit) -> None:
+        """Sleep until the slot has come."""
+        remaining = permit.at - time.monotonic()
+        if remaining > 0:
+            time.sleep(remaining)
+
+    def allows(self, permit: Permit) -> bool:
+        """Whether the request may begin now: not too late for its slot, nor in a freeze."""
+        now = time.monotonic()
+        is_frozen = now < self._frozen.get(permit.credential_id, 0.0)
+        return not is_frozen and now <= permit.at + PUNCTUAL.total_seconds()
+
+    def settle(self, permit: Permit, *, sent_at: float | None, answered_at: float | None) -> None:
+        """Say what is known of a request's arrival, in seconds of the monotonic clock.
+
+        An answer that came sooner than the slot assumed frees it sooner; a request that took
+        longer to be sent frees it later. Without Redis the slot stays as it was assumed.
+        """
+        assumed = permit.at + HOLD.total_seconds()
+        is_early = answered_at is not None and answered_at < assumed
+        is_slow = sent_at is None or sent_at > assumed
+        if not (is_early or is_slow):
+            return
+        with suppress(LimiterUnavailable):
+            self._run([permit.credential_id], "settle", self._window, permit.token)
+
+    def drop(self, permit: Permit) -> None:
+        """Give a slot back that was not used; without Redis it comes back by itself."""
+        with suppress(LimiterUnavailable):
+            self._run([permit.credential_id], "drop", permit.token)
+
+    def freeze(self, credential_id: str, duration: timedelta) -> None:
+        """Stop everybody's requests with this credential."""
+        self._frozen[credential_id] = time.monotonic() + duration.total_seconds()
+        with suppress(LimiterUnavailable):
+            self._run([credential_id], "freeze", microseconds(duration))
+
+    def open(self, credential_id: str, *, quiet: timedelta) -> None:
+        """Say how long nothing was sent, where that is known: else a full window is waited."""
+        self._run([credential_id], "open", self._window, microseconds(quiet))
+
+    def look(self, credential_id: str) -> Gauge:
+        """How the credential stands."""
+        used, frozen, opens = self._run([credential_id], "look", self._rate.requests)
+        return Gauge(used, timedelta(microseconds=frozen), timedelta(microseconds=opens))
+
+    def _run(self, credential_ids: Sequence[str], *args: str | int) -> Any:
+        keys = [
+            f"darkroom:{{{credential_id}}}:{part}"
+            for credential_id in credential_ids
+            for part in ("slots", "state")
+        ]
+        try:
+            return self._script(keys=keys, args=list(args))
+        except redis.RedisError as error:
+            raise LimiterUnavailable(
+                f"no permit can be had, nothing is sent: Redis: {type(error).__name__}"
+            ) from error
+
+
+def microseconds(duration: timedelta) -> int:
+    """A duration as the script counts it."""
+    return duration // timedelta(microseconds=1)
+
+
+def connect(url: str) -> "redis.Redis":
+    """A client that gives up after seconds, not never: a frozen server must not hang us."""
+    return redis.Redis.from_url(
+        url, socket_timeout=5, socket_connect_timeout=5, health_check_interval=10
+    )

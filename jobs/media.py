@@ -1,0 +1,97 @@
+"""Whether received bytes are the media they claim to be."""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from jobs.errors import DarkroomError
+
+#: The API's largest picture: 4x of 1,048,576 pixels; twice that is no picture of its.
+MOST_PIXELS = 2 * 16_777_216
+#: JPEG is decoded at an eighth of its size: all of the data is read, little is computed.
+DRAFT = (8, 8)
+
+
+class BadMedia(DarkroomError):
+    """These bytes are not the media that was announced."""
+
+    code = "bad_media"
+
+
+@dataclass(frozen=True)
+class MediaFacts:
+    """What a file is; the sides are None where there are none to know."""
+
+    content_type: str
+    width: int | None = None
+    height: int | None = None
+
+
+def inspect(path: Path, announced: str) -> MediaFacts:
+    """Check the file against its announced content type; raises BadMedia with the reason."""
+    kind = announced.partition(";")[0].strip().lower()
+    if kind.startswith("image/"):
+        return _inspect_image(path, kind)
+    if kind.startswith("video/"):
+        return _inspect_mp4(path, kind)
+    if kind == "model/gltf-binary":
+        return _inspect_glb(path, kind)
+    raise BadMedia(f"{kind or 'no content type'} is not a kind of media that is known here")
+
+
+def _inspect_image(path: Path, kind: str) -> MediaFacts:
+    try:
+        with Image.open(path, formats=("PNG", "JPEG", "WEBP")) as image:
+            found = Image.MIME[image.format or ""]
+            width, height = image.size
+            if found != kind:
+                raise BadMedia(f"announced as {kind}, but it is {found}")
+            if width * height > MOST_PIXELS:
+                raise BadMedia(f"{width}x{height} is larger than any result of the API")
+            if image.format == "PNG":
+                # Every chunk's checksum: as sure as decoding, at a tenth of the cost.
+                image.verify()
+            else:
+                image.draft("RGB", DRAFT)
+                image.load()
+    except BadMedia:
+        raise
+    except Exception as error:
+        # Pillow raises whatever its decoders meet: any of it means the same here.
+        raise BadMedia(f"it does not decode as {kind}: {error}") from error
+    return MediaFacts(found, width, height)
+
+
+def _inspect_mp4(path: Path, kind: str) -> MediaFacts:
+    size = path.stat().st_size
+    boxes: list[bytes] = []
+    with path.open("rb") as file:
+        at = 0
+        while at < size:
+            file.seek(at)
+            head = file.read(16)
+            if len(head) < 8:
+                raise BadMedia("the video ends in the middle of a box")
+            length, name = struct.unpack(">I4s", head[:8])
+            if length == 1 and len(head) == 16:
+                length = struct.unpack(">Q", head[8:])[0]
+            length = length or size - at
+            if length < 8 or at + length > size:
+                raise BadMedia("the video ends in the middle of a box")
+            boxes.append(name)
+            at += length
+    if boxes[:1] != [b"ftyp"] or b"moov" not in boxes:
+        raise BadMedia("announced as a video, but it is no MP4")
+    return MediaFacts(kind)
+
+
+def _inspect_glb(path: Path, kind: str) -> MediaFacts:
+    with path.open("rb") as file:
+        head = file.read(12)
+    if len(head) < 12 or head[:4] != b"glTF":
+        raise BadMedia("announced as glTF, but it is not")
+    if struct.unpack("<I", head[8:])[0] != path.stat().st_size:
+        raise BadMedia("the model's length is not the announced one")
+    return MediaFacts(kind)

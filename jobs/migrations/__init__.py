@@ -1,0 +1,1 @@
+"""Alembic's migrations; `jobs.schema` runs them."""

@@ -1,0 +1,14 @@
+"""Runs the migrations on the connection that `jobs.schema` hands over."""
+
+from alembic import context
+from sqlmodel import SQLModel
+
+import jobs.models  # noqa: F401  (fills the metadata)
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=SQLModel.metadata,
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

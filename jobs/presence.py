@@ -1,0 +1,43 @@
+"""Which workers are there: each says so in Redis every few seconds."""
+
+from datetime import timedelta
+
+import redis
+
+from jobs.identity import is_dead
+
+PREFIX = "darkroom:worker:"
+#: A worker that says nothing for so long is gone.
+LIFE = timedelta(seconds=15)
+
+
+def announce(client: "redis.Redis", owner: str) -> None:
+    """Say that this worker is there; silent when Redis is away."""
+    try:
+        client.set(PREFIX + owner, "1", ex=LIFE)
+    except redis.RedisError:
+        return
+
+
+def leave(client: "redis.Redis", owner: str) -> None:
+    """Say that it is not there any more; silent when Redis is away."""
+    try:
+        client.delete(PREFIX + owner)
+    except redis.RedisError:
+        return
+
+
+def workers_there(client: "redis.Redis") -> list[str]:
+    """The owner names of the workers that are there. Raises what redis raises."""
+    found = (
+        key.decode().removeprefix(PREFIX) for key in client.scan_iter(PREFIX + "*", count=1000)
+    )
+    return [owner for owner in found if not is_dead(owner)]
+
+
+def is_anybody_there(client: "redis.Redis") -> bool:
+    """Whether there is a worker at all; no, when Redis is away."""
+    try:
+        return bool(workers_there(client))
+    except redis.RedisError:
+        return False

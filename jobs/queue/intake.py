@@ -1,0 +1,139 @@
+"""Letting jobs in: rows and their first events, many at once."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from jobs.catalog.loader import operation as find_operation
+from jobs.models import new_id
+from jobs.queue.moves import EVENT, JOB, reserve_budget
+from jobs.settings import OnUncertain
+from jobs.states import JobState
+
+#: Stability: seeds are below this; 0 or none means that the API draws one.
+SEEDS = 4_294_967_294
+
+BUDGET_ERROR = {
+    "code": "budget_exhausted",
+    "message": "The budget has no room for this job; raise it, or wait until others give theirs "
+    "back.",
+    "class": "billing",
+    "retryable": True,
+    "charged": "no",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """A checked job that is about to be let in."""
+
+    operation: str
+    params: dict[str, Any]
+    inputs: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, Any] = field(default_factory=dict)
+    row: int | None = None
+    name: str | None = None
+    priority: int = 0
+    on_uncertain: OnUncertain = "retry"
+    expires_at: datetime | None = None
+
+
+def submit(
+    db: Connection,
+    jobs: Sequence[NewJob],
+    now: datetime,
+    *,
+    project_id: str,
+    batch_id: str | None = None,
+) -> list[str]:
+    """Insert jobs, queued and due at once; a batch's row that is there already is left alone.
+
+    Jobs for which the batch's budget has no room are let in as held. Returns the ids of the jobs
+    that are new.
+    """
+    rows = [_row(job, now, project_id, batch_id) for job in jobs]
+    if batch_id is not None:
+        rows = _without_known(db, rows, batch_id)
+        if not reserve_budget(db, batch_id, sum(row["estimated_milli"] for row in rows)):
+            _hold_beyond_budget(db, rows, batch_id)
+    if not rows:
+        return []
+    db.execute(insert(JOB), rows)
+    db.execute(insert(EVENT), [_first_event(row) for row in rows])
+    return [row["id"] for row in rows]
+
+
+def _row(job: NewJob, now: datetime, project_id: str, batch_id: str | None) -> dict[str, Any]:
+    operation = find_operation(job.operation)
+    return {
+        "id": new_id(),
+        "project_id": project_id,
+        "batch_id": batch_id,
+        "row": job.row,
+        "name": job.name,
+        "operation": job.operation,
+        "params": job.params,
+        "inputs": job.inputs,
+        "labels": job.labels,
+        "priority": job.priority,
+        "on_uncertain": job.on_uncertain,
+        "state": JobState.QUEUED,
+        "held_for": None,
+        "error": None,
+        "due_at": now,
+        "seed": choose_seed(job.params, has_seed=operation.parameter("seed") is not None),
+        "estimated_milli": operation.price_of(job.params),
+        "expires_at": job.expires_at,
+        "created_at": now,
+    }
+
+
+def choose_seed(params: dict[str, Any], *, has_seed: bool) -> int | None:
+    """The caller's seed, or one of ours: a call that must be repeated then asks for the same."""
+    if not has_seed:
+        return None
+    return int(params.get("seed") or 0) or random.randint(1, SEEDS)
+
+
+def _without_known(
+    db: Connection, rows: list[dict[str, Any]], batch_id: str
+) -> list[dict[str, Any]]:
+    numbers = [row["row"] for row in rows]
+    known = set(
+        db.execute(
+            select(JOB.c.row).where(
+                JOB.c.batch_id == batch_id, JOB.c.row.between(min(numbers), max(numbers))
+            )
+        ).scalars()
+    )
+    return [row for row in rows if row["row"] not in known]
+
+
+def _hold_beyond_budget(db: Connection, rows: list[dict[str, Any]], batch_id: str) -> None:
+    for row in rows:
+        if not reserve_budget(db, batch_id, row["estimated_milli"]):
+            row |= {
+                "state": JobState.HELD,
+                "held_for": "budget",
+                "due_at": None,
+                "error": BUDGET_ERROR,
+            }
+
+
+def _first_event(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "job_id": row["id"],
+        "project_id": row["project_id"],
+        "batch_id": row["batch_id"],
+        "at": row["created_at"],
+        "verb": "submitted",
+        "origin": None,
+        "target": row["state"],
+        "charged_milli": 0,
+        "note": row["held_for"],
+        "tallied": False,
+    }

@@ -1,0 +1,171 @@
+"""Who works on what, and for how long: claim, take, keep, give back, rescue.
+
+A lease is dated by the database's clock. It passes from the dispatcher (`DISPATCHED`) to the
+worker that takes the job out of Celery, and whoever loses it is fenced off.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select, update
+
+from jobs.models import DISPATCHED
+from jobs.queue.moves import BATCH, CLAIM_COLUMNS, JOB, Claim, write_event
+from jobs.states import JobState
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is on its way: sent or waiting for a permit, and everything leased."""
+
+    waiting: int
+    leased: int
+
+
+def claim_due(db: Connection, now: datetime, *, limit: int, lease: timedelta) -> list[str]:
+    """Claim up to `limit` due jobs for the dispatcher: paid ones first, then by priority and age.
+
+    Their leases run `lease` long; whoever takes a job from Celery renews it.
+    """
+    claimed = _claim(db, _due_to_go_on(now).limit(limit), now + lease)
+    if len(claimed) < limit:
+        claimed += _claim(db, _due_to_start(now).limit(limit - len(claimed)), now + lease)
+    return claimed
+
+
+def _due_to_go_on(now: datetime) -> Select[Any]:
+    return (
+        select(JOB.c.id)
+        .where(JOB.c.due_at <= now, JOB.c.state != JobState.QUEUED)
+        .order_by(JOB.c.due_at)
+    )
+
+
+def _due_to_start(now: datetime) -> Select[Any]:
+    paused = select(BATCH.c.id).where(BATCH.c.paused_at.is_not(None))
+    return (
+        select(JOB.c.id)
+        .where(
+            JOB.c.due_at <= now,
+            JOB.c.state == JobState.QUEUED,
+            or_(JOB.c.batch_id.is_(None), JOB.c.batch_id.not_in(paused)),
+        )
+        .order_by(JOB.c.priority.desc(), JOB.c.due_at, JOB.c.id)
+    )
+
+
+def _claim(db: Connection, due: Select[Any], lease_until: datetime) -> list[str]:
+    # SQLite has one writer and needs no row locks: SQLAlchemy leaves the clause out there.
+    ids = list(db.execute(due.with_for_update(skip_locked=True, of=JOB)).scalars())
+    if ids:
+        db.execute(
+            update(JOB)
+            .where(JOB.c.id.in_(ids))
+            .values(due_at=None, lease_owner=DISPATCHED, lease_until=lease_until)
+        )
+    return ids
+
+
+def take(
+    db: Connection, ids: Sequence[str], now: datetime, *, owner: str, lease: timedelta
+) -> list[Claim]:
+    """Take over dispatched jobs. A second message for the same job finds nothing to take."""
+    rows = db.execute(
+        update(JOB)
+        .where(JOB.c.id.in_(ids), JOB.c.lease_owner == DISPATCHED)
+        .values(lease_owner=owner, lease_until=now + lease, fence=JOB.c.fence + 1)
+        .returning(*CLAIM_COLUMNS)
+    )
+    return [Claim.of(row) for row in rows]
+
+
+def keep(db: Connection, now: datetime, *, owner: str, lease: timedelta) -> int:
+    """Renew all leases of a process in one statement; returns their number."""
+    return db.execute(
+        update(JOB).where(JOB.c.lease_owner == owner).values(lease_until=now + lease)
+    ).rowcount
+
+
+def give_back(db: Connection, claim: Claim, due_at: datetime) -> bool:
+    """Return a job on which nothing was begun; its state stays."""
+    return _release(db, and_(JOB.c.id == claim.id, JOB.c.fence == claim.fence), due_at) == 1
+
+
+def unclaim(db: Connection, ids: Sequence[str], now: datetime) -> int:
+    """Make jobs due again that Celery did not take."""
+    return _release(db, and_(JOB.c.id.in_(ids), JOB.c.lease_owner == DISPATCHED), now)
+
+
+def _release(db: Connection, which: ColumnElement[bool], due_at: datetime) -> int:
+    return db.execute(
+        update(JOB)
+        .where(which, JOB.c.lease_owner.is_not(None))
+        .values(lease_owner=None, lease_until=None, due_at=due_at)
+    ).rowcount
+
+
+def rescue(db: Connection, now: datetime, *, dead: Sequence[str] = (), limit: int = 500) -> int:
+    """Make jobs due whose lease ran out, or whose owner is known to be dead; fence the owner off.
+
+    The state stays: the next owner sees in it what its predecessor had begun, and recovers that.
+    """
+    lost = or_(JOB.c.lease_until < now, JOB.c.lease_owner.in_(dead))
+    chosen = (
+        select(JOB.c.id, JOB.c.lease_owner, *CLAIM_COLUMNS[1:])
+        .where(JOB.c.lease_until.is_not(None), lost)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = db.execute(chosen).all()
+    if not rows:
+        return 0
+    # A worker that dies while it polls or stores may have died of this job; a queued one was not
+    # begun, and a submitting one is bounded by the policy for uncertain calls.
+    begun = and_(
+        JOB.c.lease_owner != DISPATCHED, JOB.c.state.in_([JobState.POLLING, JobState.STORING])
+    )
+    db.execute(
+        update(JOB)
+        .where(JOB.c.id.in_([row.id for row in rows]))
+        .values(
+            due_at=now,
+            lease_owner=None,
+            lease_until=None,
+            fence=JOB.c.fence + 1,
+            crashes=JOB.c.crashes + case((begun, 1), else_=0),
+        )
+    )
+    for row in rows:
+        if row.lease_owner != DISPATCHED:
+            claim = Claim.of(row)
+            write_event(db, claim, claim.state, now, verb="rescued", note=row.lease_owner)
+    return len(rows)
+
+
+def owners(db: Connection) -> list[str]:
+    """Everybody who holds a lease now, dispatched jobs left out."""
+    held = select(JOB.c.lease_owner).where(
+        JOB.c.lease_until.is_not(None), JOB.c.lease_owner != DISPATCHED
+    )
+    return list(db.execute(held.distinct()).scalars())
+
+
+def load(db: Connection) -> Load:
+    """How much is under way."""
+    not_begun = JOB.c.state.in_([JobState.QUEUED, JobState.POLLING])
+    row = db.execute(
+        select(func.count(), func.coalesce(func.sum(case((not_begun, 1), else_=0)), 0)).where(
+            JOB.c.lease_until.is_not(None)
+        )
+    ).one()
+    return Load(waiting=int(row[1]), leased=int(row[0]))
+
+
+def next_due(db: Connection) -> datetime | None:
+    """When the next job is due, as far as it is known; to sleep until then."""
+    due: datetime | None = db.execute(
+        select(func.min(JOB.c.due_at)).where(JOB.c.due_at.is_not(None))
+    ).scalar()
+    return due

@@ -1,0 +1,170 @@
+"""The spool: received bytes, kept on this machine's disk until they are in the bucket.
+
+`<attempt>.body` and `<attempt>.json` together are one answer. While it arrives it is a `.part`,
+which nobody reads. A body counts only if its facts stand beside it and its sha256 is theirs, so a
+crash at any moment leaves a whole answer or none.
+"""
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from pydantic import BaseModel, JsonValue
+
+from jobs.durable import rename_durably, sha256_of, storage_errors, write_through
+from jobs.errors import StorageError
+
+#: Room that is left to the database and the logs when answers fill the disk.
+RESERVE_BYTES = 64 << 20
+
+WRITING = "write the spool"
+ATTEMPT_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spooled:
+    """A whole answer on this machine's disk."""
+
+    attempt_id: str
+    path: Path
+    size: int
+    sha256: str
+    facts: Mapping[str, JsonValue]
+
+    def open(self) -> BinaryIO:
+        """Read the bytes."""
+        with storage_errors("read the spool"):
+            return self.path.open("rb")
+
+
+class Note(BaseModel):
+    """What stands in the `.json` beside a body."""
+
+    sha256: str
+    size: int
+    facts: dict[str, JsonValue]
+
+
+class Spool:
+    """A folder of answers, shared by all processes of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def receive(
+        self,
+        attempt_id: str,
+        chunks: Iterable[bytes],
+        *,
+        facts: Mapping[str, JsonValue],
+        max_bytes: int,
+    ) -> Spooled:
+        """Write an answer down as it arrives; once it returns, a crash cannot lose it.
+
+        What `chunks` raises passes through, and nothing is kept. If the attempt's answer was
+        already here (a slow worker and its heir may both fetch it), the first one stays.
+        """
+        part = self._file(attempt_id, f"{secrets.token_hex(4)}.part")
+        with storage_errors(WRITING):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sha256, size = write_through(part, limited(chunks, max_bytes), doing=WRITING)
+        note = Note(sha256=sha256, size=size, facts=dict(facts))
+        try:
+            with storage_errors(WRITING), self._locked():
+                return self.find(attempt_id) or self._accept(attempt_id, part, note)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def find(self, attempt_id: str) -> Spooled | None:
+        """The attempt's answer, if it is here whole; its bytes are read to make sure."""
+        body = self._file(attempt_id, "body")
+        with storage_errors("read the spool"):
+            try:
+                note = Note.model_validate_json(self._file(attempt_id, "json").read_bytes())
+                if sha256_of(body) != note.sha256:
+                    return None
+            except (FileNotFoundError, ValueError):
+                return None
+        return Spooled(attempt_id=attempt_id, path=body, **dict(note))
+
+    def discard(self, attempt_id: str) -> None:
+        """Forget an answer that is in the bucket, or that is of no use."""
+        with storage_errors("clear the spool"):
+            # The body goes first: facts alone count for nothing.
+            self._file(attempt_id, "body").unlink(missing_ok=True)
+            self._file(attempt_id, "json").unlink(missing_ok=True)
+
+    def pending(self) -> Iterator[str]:
+        """The attempts whose answers are here, for the sweep at the start."""
+        with storage_errors("read the spool"):
+            for body in sorted(self.folder.glob("*.body")):
+                if ATTEMPT_ID.fullmatch(body.stem) and self.find(body.stem):
+                    yield body.stem
+
+    def clean(self, older_than: timedelta) -> int:
+        """Delete what a crash left half done so long ago; say how many files it was."""
+        cleaned, limit = 0, time.time() - older_than.total_seconds()
+        with storage_errors("clear the spool"):
+            for path in [*self.folder.glob("*.part"), *self.folder.glob("*.json")]:
+                is_half = path.suffix == ".part" or not path.with_suffix(".body").exists()
+                if is_half and modified_at(path) < limit:
+                    path.unlink(missing_ok=True)
+                    cleaned += 1
+        return cleaned
+
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes fit on the disk and leave the reserve free."""
+        with storage_errors("look at the spool"):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return shutil.disk_usage(self.folder).free >= size + RESERVE_BYTES
+
+    def _accept(self, attempt_id: str, part: Path, note: Note) -> Spooled:
+        """Let a received body count: its facts come first, the rename is the last word."""
+        body, facts = self._file(attempt_id, "body"), self._file(attempt_id, "json")
+        draft = part.with_suffix(".json.part")
+        write_through(draft, [note.model_dump_json().encode()], doing=WRITING)
+        draft.replace(facts)
+        rename_durably(part, body)
+        return Spooled(attempt_id=attempt_id, path=body, **dict(note))
+
+    def _file(self, attempt_id: str, ending: str) -> Path:
+        if not ATTEMPT_ID.fullmatch(attempt_id):
+            raise ValueError(f"not an attempt's id: {attempt_id[:100]!r}")
+        return self.folder / f"{attempt_id}.{ending}"
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One process at a time decides which body counts."""
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def limited(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
+    """Pass chunks on; raises StorageError when they grow beyond the limit."""
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > max_bytes:
+            raise StorageError(f"The answer is larger than {max_bytes:,} bytes.")
+        yield chunk
+
+
+def modified_at(path: Path) -> float:
+    """When a file was last written; for one that is gone, just now."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()

@@ -1,0 +1,1 @@
+"""Everything that speaks with the Stability AI API, or as it."""

@@ -1,0 +1,143 @@
+"""The HTTP client: one request a call, never repeated, redirected or proxied below us."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from jobs.catalog.operation import Operation
+from jobs.stability.form import Body
+
+#: Seconds to connect in; then seconds between two bytes of the answer.
+CONNECT_SECONDS = 5.0
+POLL_SECONDS = 30.0
+CHUNK = 64 * 1024
+#: An answer that is not media is read up to here.
+SHORT = 64 * 1024
+
+
+class FreshHTTPPool(HTTPConnectionPool):
+    """Opens a connection for each request: a stale one looks just like a lost answer."""
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        return self._new_conn()
+
+    def _put_conn(self, conn: Any) -> None:
+        if conn is not None:
+            conn.close()
+
+
+class FreshHTTPSPool(FreshHTTPPool, HTTPSConnectionPool):
+    """The same over TLS."""
+
+
+class FreshAdapter(HTTPAdapter):
+    """The adapter of paid calls."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Give every host a pool that keeps nothing."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": FreshHTTPPool, "https": FreshHTTPSPool}
+
+
+class NoCookies(RequestsCookieJar):
+    """Keeps nothing: calls must not depend on one another."""
+
+    def set_cookie(self, cookie: Any, *args: Any, **kwargs: Any) -> None:
+        """Forget it."""
+
+
+class StabilityClient:
+    """Talks to one host; safe to share between threads."""
+
+    def __init__(self, host: str, *, answer_seconds: float = 180.0, connections: int = 32) -> None:
+        self._host = host.rstrip("/")
+        self._answer_seconds = answer_seconds
+        self._paid = make_session(FreshAdapter(max_retries=0))
+        self._free = make_session(
+            HTTPAdapter(max_retries=0, pool_connections=2, pool_maxsize=connections)
+        )
+
+    @contextmanager
+    def create(
+        self, operation: Operation, path: str, body: Body, *, key: str, attempt_id: str
+    ) -> Iterator[requests.Response]:
+        """Make the paid call; the answer's body is not read yet. Raises what requests raises."""
+        response = self._paid.post(
+            self._host + path,
+            data=body,
+            headers={
+                "authorization": f"Bearer {key}",
+                "accept": accept_create(operation),
+                "content-type": body.content_type,
+                "connection": "close",
+                "stability-client-id": "darkroom",
+                "stability-client-user-id": attempt_id,
+            },
+            timeout=(CONNECT_SECONDS, self._answer_seconds),
+            stream=True,
+            allow_redirects=False,
+        )
+        with response:
+            yield response
+
+    @contextmanager
+    def poll(
+        self, operation: Operation, result_id: str, *, key: str
+    ) -> Iterator[requests.Response]:
+        """Ask for a result; the answer's body is not read yet. Raises what requests raises."""
+        assert operation.result_path is not None
+        response = self._free.get(
+            self._host + operation.result_path.format(id=result_id),
+            headers={"authorization": f"Bearer {key}", "accept": accept_poll(operation)},
+            timeout=(CONNECT_SECONDS, POLL_SECONDS),
+            stream=True,
+            allow_redirects=False,
+        )
+        with response:
+            yield response
+
+    def balance(self, *, key: str) -> requests.Response:
+        """Ask for the credits left."""
+        return self._free.get(
+            self._host + "/v1/user/balance",
+            headers={"authorization": f"Bearer {key}"},
+            timeout=(CONNECT_SECONDS, POLL_SECONDS),
+            allow_redirects=False,
+        )
+
+
+def make_session(adapter: HTTPAdapter) -> requests.Session:
+    """A session that takes nothing from the environment and keeps no cookies."""
+    session = requests.Session()
+    session.trust_env = False
+    session.cookies = NoCookies()
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
+
+
+def accept_create(operation: Operation) -> str:
+    """What the create is asked to answer with."""
+    if operation.is_v1 or operation.mode == "async":
+        return "application/json"
+    return "image/*" if operation.media == "image" else "*/*"
+
+
+def accept_poll(operation: Operation) -> str:
+    """What the poll is asked to answer with; the common address takes only this."""
+    return "video/*" if operation.media == "video" else "*/*"
+
+
+def read_short(response: requests.Response) -> bytes:
+    """The start of a body that is not media. Raises what requests raises."""
+    read = bytearray()
+    for chunk in response.iter_content(CHUNK):
+        read += chunk
+        if len(read) >= SHORT:
+            break
+    return bytes(read[:SHORT])

@@ -1,0 +1,132 @@
+"""A folder as a bucket: the files lie there as anybody would expect them.
+
+What a file cannot say itself (type, sha256, metadata) is in `.meta`, under the same name. A file
+that a person put there is an object too. Only one machine sees the folder, and nobody can be
+given an address of it.
+"""
+
+import json
+import mimetypes
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from jobs.durable import chunks_of, rename_durably, sha256_of, storage_errors, write_through
+from jobs.errors import StorageError
+from jobs.storage.keys import check_key, is_name
+from jobs.storage.probe import probe
+from jobs.storage.protocol import StoredObject
+
+
+class FolderStorage:
+    """Keeps objects as files below a root."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self._meta = self.root / ".meta"
+        self._incoming = self.root / ".incoming"
+
+    def put(
+        self,
+        key: str,
+        source: BinaryIO,
+        *,
+        size: int,
+        content_type: str,
+        sha256: str,
+        metadata: Mapping[str, str],
+    ) -> None:
+        """Write beside, check, and only then rename into place."""
+        target, meta = self._path(key), self._meta_path(key)
+        facts = {"sha256": sha256, "content_type": content_type, "metadata": dict(metadata)}
+        token = secrets.token_hex(8)
+        body, note = self._incoming / token, self._incoming / f"{token}.json"
+        doing = f"store {key} in the folder"
+        with storage_errors(doing):
+            for folder in (self._incoming, target.parent, meta.parent):
+                folder.mkdir(parents=True, exist_ok=True)
+            try:
+                if write_through(body, chunks_of(source), doing=doing) != (sha256, size):
+                    raise StorageError(f"The bytes for {key} are not those that were announced.")
+                write_through(note, [json.dumps(facts, indent=1).encode()], doing=doing)
+                # The note goes first, so that a file that can be seen is never without one.
+                rename_durably(note, meta)
+                rename_durably(body, target)
+            finally:
+                body.unlink(missing_ok=True)
+                note.unlink(missing_ok=True)
+
+    def head(self, key: str) -> StoredObject | None:
+        """What the note says; a file without a note is hashed."""
+        path = self._path(key)
+        with storage_errors(f"look at {key} in the folder"):
+            if not path.is_file():
+                return None
+            facts = self._facts(key) or {
+                "sha256": sha256_of(path),
+                "content_type": mimetypes.guess_type(path.name)[0] or "application/octet-stream",
+                "metadata": {},
+            }
+            return StoredObject(key=key, size=path.stat().st_size, **facts)
+
+    def open(self, key: str) -> BinaryIO:
+        """Open the file."""
+        with storage_errors(f"read {key} in the folder"):
+            return self._path(key).open("rb")
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Walk the folder below the last slash of the prefix."""
+        above = prefix.rpartition("/")[0]
+        start = self._path(above) if above else self.root
+        with storage_errors("list the folder"):
+            for folder, names, files in os.walk(start):
+                names[:] = filter(is_name, names)
+                for name in filter(is_name, files):
+                    key = Path(folder, name).relative_to(self.root).as_posix()
+                    if key.startswith(prefix):
+                        yield key
+
+    def delete(self, key: str) -> None:
+        """Delete the file, its note, and the folders that are empty then."""
+        for path, top in ((self._path(key), self.root), (self._meta_path(key), self._meta)):
+            with storage_errors(f"delete {key} in the folder"):
+                path.unlink(missing_ok=True)
+            remove_empty(path.parent, top)
+
+    def url(self, key: str, expires: timedelta) -> None:
+        """Nobody else can read the folder."""
+        check_key(key)
+
+    def check(self) -> None:
+        """Write, read and delete a probe."""
+        probe(self)
+
+    def _path(self, key: str) -> Path:
+        """Where the object lies; a link that leads out of the folder is refused too."""
+        path = self.root / check_key(key)
+        if not path.resolve().is_relative_to(self.root):
+            raise ValueError(f"a link leads out of the bucket: {key!r}")
+        return path
+
+    def _meta_path(self, key: str) -> Path:
+        return self._meta / f"{check_key(key)}.json"
+
+    def _facts(self, key: str) -> dict[str, Any] | None:
+        try:
+            facts: dict[str, Any] = json.loads(self._meta_path(key).read_bytes())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+        return facts
+
+
+def remove_empty(folder: Path, top: Path) -> None:
+    """Remove a folder and those above it, below `top`, as far as they are empty."""
+    while folder != top and folder.is_relative_to(top):
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent

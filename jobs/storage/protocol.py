@@ -1,0 +1,65 @@
+"""What every storage does: keep objects under keys, whole or not at all."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import BinaryIO, Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredObject:
+    """What is known of an object without its bytes."""
+
+    key: str
+    size: int
+    sha256: str
+    content_type: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class Storage(Protocol):
+    """A bucket. Every failure is a StorageError of one sentence; a bad key is a ValueError.
+
+    All methods may be called by several threads at once.
+    """
+
+    def put(
+        self,
+        key: str,
+        source: BinaryIO,
+        *,
+        size: int,
+        content_type: str,
+        sha256: str,
+        metadata: Mapping[str, str],
+    ) -> None:
+        """Store all bytes of `source`, which can seek; names of metadata are in lower case.
+
+        The whole is never in memory. Once it returns, the object has this sha256; when it raises,
+        there is no object, or the one before. The same call again is harmless.
+        """
+        ...
+
+    def head(self, key: str) -> StoredObject | None:
+        """What is known of an object, or None."""
+        ...
+
+    def open(self, key: str) -> BinaryIO:
+        """Read an object bit by bit; close it afterwards."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """All keys that begin so, in no particular order."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Delete an object; one that is not there is no failure."""
+        ...
+
+    def url(self, key: str, expires: timedelta) -> str | None:
+        """An address that anybody can read for so long, or None if this storage has none."""
+        ...
+
+    def check(self) -> None:
+        """Write, read and delete a probe; raises StorageError if it cannot."""
+        ...

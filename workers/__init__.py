@@ -1,0 +1,1 @@
+"""Celery carries ids, and this acts on them: dispatcher, executor, beat and its duties."""

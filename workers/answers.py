@@ -1,0 +1,193 @@
+"""From the API's answer, or the lack of one, to an outcome."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import requests
+
+from jobs import backoff, credentials
+from jobs.catalog.operation import Operation
+from jobs.errors import JobError, StorageError
+from jobs.outcomes import (
+    Accepted,
+    Expired,
+    Outcome,
+    Received,
+    Refetch,
+    Refused,
+    Running,
+    Snoozed,
+    TryAgain,
+    Uncertain,
+    Unfunded,
+)
+from jobs.polling import poll_delay
+from jobs.queue.moves import Claim
+from jobs.stability import reply
+from jobs.stability.client import CHUNK, read_short
+from workers.resources import Resources
+
+#: Larger answers are refused: Stability's largest are pictures of 16 megapixels.
+MOST_BYTES = 512 << 20
+#: Stability keeps results for 24 hours.
+RESULT_LIFE = timedelta(hours=24)
+#: How long a poll of a stopped credential waits for the next.
+STOPPED_DELAY = timedelta(seconds=60)
+
+
+def read_create(
+    r: Resources, operation: Operation, claim: Claim, answer: requests.Response
+) -> Outcome:
+    """What the answer to the paid call comes to. Raises what requests raises."""
+    content_type = answer.headers.get("content-type", "")
+    is_result = operation.mode == "sync" and reply.is_media(
+        operation, answer.status_code, content_type
+    )
+    short = b"" if is_result else read_short(answer)
+    match reply.read_create(operation, answer.status_code, answer.headers, short):
+        case reply.Media():
+            return keep_paid(r, claim, answer)
+        case reply.Ticket(result_id=result_id):
+            gap = r.settings.poll_gap
+            return Accepted(result_id, poll_delay(gap, 0))
+        case reply.Rejected(error=error):
+            return Refused(error)
+        case reply.Unpaid(error=error):
+            return TryAgain(error, backoff.delay(claim.refusals))
+        case reply.Throttled(error=error):
+            freeze(r, claim)
+            return TryAgain(error, r.settings.freeze, spends_try=False)
+        case reply.KeyStopped(reason=reason, error=error):
+            stop_credential(r, claim, reason)
+            if r.keyring.usable():
+                return TryAgain(error, timedelta(0), spends_try=False)
+            return Unfunded(error)
+        case reply.Unclear(error=error):
+            return Uncertain(error)
+
+
+def read_poll(
+    r: Resources, operation: Operation, claim: Claim, answer: requests.Response, age: timedelta
+) -> Outcome:
+    """What the answer to a poll comes to. Raises what requests raises."""
+    content_type = answer.headers.get("content-type", "")
+    is_result = reply.is_media(operation, answer.status_code, content_type)
+    short = b"" if is_result else read_short(answer)
+    delay = poll_delay(r.settings.poll_gap, claim.polls + 1)
+    match reply.read_poll(operation, answer.status_code, answer.headers, short):
+        case reply.Media():
+            return keep(r, claim, answer)
+        case reply.NotDone(note=note):
+            return Running(delay, note)
+        case reply.Throttled():
+            freeze(r, claim)
+            return Running(max(delay, r.settings.freeze), "rate limited")
+        case reply.KeyStopped(reason=reason):
+            stop_credential(r, claim, reason)
+            return Snoozed(STOPPED_DELAY, "the credential is stopped")
+        case reply.Gone(error=error):
+            return gone(error, age)
+
+
+def gone(error: JobError, age: timedelta) -> Outcome:
+    """A 404: an old result has expired; a young one means a wrong key, or a wrong id."""
+    if age < RESULT_LIFE:
+        return Refused(error)
+    return Expired(result_expired())
+
+
+def result_expired() -> JobError:
+    """The API keeps results for a day, and this one was not fetched in time."""
+    return JobError(
+        code="result_expired",
+        message="The API keeps results for 24 hours, and this one could not be fetched in time.",
+        error_class="provider",
+        retryable=True,
+        charged="yes",
+    )
+
+
+def freeze(r: Resources, claim: Claim) -> None:
+    """A 429: nobody uses this credential until the thaw."""
+    assert claim.credential_id is not None
+    r.limiter.freeze(claim.credential_id, r.settings.freeze)
+    r.changes.say(claim.credential_id, f"frozen for {r.settings.freeze.total_seconds():g} s")
+
+
+def stop_credential(r: Resources, claim: Claim, reason: str) -> None:
+    """A 401 or 402: nobody uses this credential until a check says otherwise."""
+    credential_id = claim.credential_id
+    assert credential_id is not None
+    r.persist(lambda db, now: credentials.stop(db, credential_id, reason, now))
+    r.keyring.forget()
+    r.changes.say(credential_id, f"stopped: {reason}")
+
+
+def keep_paid(r: Resources, claim: Claim, answer: requests.Response) -> Outcome:
+    """Keep a synchronous result; if it does not arrive whole, it may have been paid."""
+    try:
+        return keep(r, claim, answer)
+    except requests.RequestException as error:
+        return Uncertain(network_error(error, was_sent=True))
+    except StorageError as error:
+        return Uncertain(spool_error(error))
+
+
+def keep(r: Resources, claim: Claim, answer: requests.Response) -> Outcome:
+    """Stream a result to the spool. Raises what requests raises, and StorageError."""
+    assert claim.attempt_id is not None
+    headers = answer.headers
+    facts = {
+        "content_type": headers.get("content-type", ""),
+        "seed": headers.get("seed"),
+        "finish_reason": headers.get("finish-reason"),
+        "request_id": headers.get("x-request-id"),
+    }
+    r.spool.receive(claim.attempt_id, chunks(answer), facts=facts, max_bytes=MOST_BYTES)
+    return Received()
+
+
+def chunks(answer: requests.Response) -> Iterator[bytes]:
+    """The body, bit by bit."""
+    yield from answer.iter_content(CHUNK)
+
+
+def network_error(error: requests.RequestException, *, was_sent: bool) -> JobError:
+    """What went wrong on the way, without the address: it may hold secrets."""
+    kind = type(error).__name__
+    if was_sent:
+        message = f"The request was sent, but its answer was lost ({kind})."
+    else:
+        message = f"The request could not be sent ({kind})."
+    return JobError(
+        code="answer_lost" if was_sent else "not_sent",
+        message=message,
+        error_class="network",
+        retryable=True,
+        charged="unknown" if was_sent else "no",
+    )
+
+
+def spool_error(error: StorageError) -> JobError:
+    """The answer came, and could not be kept."""
+    return JobError(
+        code="spool_failed",
+        message=f"The answer came but could not be kept: {error}.",
+        error_class="storage",
+        retryable=True,
+        charged="yes",
+    )
+
+
+def damaged(r: Resources, operation: Operation, claim: Claim, message: str) -> Outcome:
+    """The bytes came whole, and are not the media announced."""
+    error = JobError(
+        code="bad_media",
+        message=message,
+        error_class="provider",
+        retryable=True,
+        charged="yes",
+    )
+    if operation.mode == "async":
+        return Refetch(error, poll_delay(r.settings.poll_gap, claim.polls + 1))
+    return Uncertain(error)

@@ -1,0 +1,90 @@
+"""The clock of Darkroom: dispatches what is due, and does each duty when it is time.
+
+Any number of beats may run: what two of them do at once, they do to different rows.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from jobs import tallies
+from jobs.credentials import Keyring
+from jobs.db import Database
+from jobs.limiter.permits import Limiter, connect
+from jobs.nudge import wait_for_nudge
+from jobs.settings import Settings
+from jobs.stability.client import StabilityClient
+from jobs.telemetry import Changes
+from workers.app import make_app
+from workers.dispatcher import Dispatcher
+from workers.maintenance.accountant import check_balances
+from workers.maintenance.releaser import release_held_jobs
+from workers.maintenance.rescuer import rescue_lost_jobs
+
+#: Between two looks while there is work; then while there is none, unless a nudge comes.
+BUSY_SECONDS = 0.05
+IDLE_SECONDS = 0.5
+#: After a failure of the database.
+AWAY_SECONDS = 1.0
+
+
+@dataclass
+class Duty:
+    """Something to be done every so often."""
+
+    name: str
+    every: float
+    do: Callable[[], object]
+    due: float = 0.0
+
+
+class Beat:
+    """One process's dispatcher and its duties, in one thread."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        assert settings.redis_url is not None
+        self._database = database
+        self._redis = connect(settings.redis_url)
+        self._changes = Changes()
+        limiter = Limiter(self._redis, settings.darkroom_rate)
+        keyring = Keyring(database, settings.api_keys)
+        client = StabilityClient(settings.api_host)
+        app = make_app(settings)
+        self._dispatcher = Dispatcher(settings, database, limiter, keyring, app, self._changes)
+        self._duties = [
+            Duty("rescue", 1.0, lambda: rescue_lost_jobs(database)),
+            Duty("tally", 1.0, self._fold),
+            Duty("release", 2.0, lambda: release_held_jobs(database, keyring.ids)),
+            Duty("balances", 60.0, lambda: check_balances(database, limiter, client, keyring)),
+        ]
+
+    def run(self, stopping: Event) -> None:
+        """Work until told to stop."""
+        while not stopping.is_set():
+            try:
+                is_busy = self.tick()
+            except SQLAlchemyError as error:
+                self._changes.say("database", type(error).__name__)
+                stopping.wait(AWAY_SECONDS)
+                continue
+            self._changes.say("database", "ok")
+            if is_busy:
+                stopping.wait(BUSY_SECONDS)
+            else:
+                wait_for_nudge(self._redis, IDLE_SECONDS)
+
+    def tick(self) -> bool:
+        """Do what is due once; tells whether there is more to do."""
+        now = time.monotonic()
+        for duty in self._duties:
+            if now >= duty.due:
+                duty.due = now + duty.every
+                duty.do()
+        return self._dispatcher.step()
+
+    def _fold(self) -> None:
+        with self._database.transaction() as db:
+            tallies.fold(db)

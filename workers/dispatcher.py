@@ -1,0 +1,95 @@
+"""Due rows -> Celery messages, only as many as can soon run. Nobody else sends work to Celery."""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from celery import Celery
+from kombu.exceptions import OperationalError as BrokerError
+from redis import RedisError
+
+from jobs.credentials import Keyring
+from jobs.db import Database
+from jobs.errors import LimiterUnavailable
+from jobs.limiter.permits import Limiter
+from jobs.queue import leases
+from jobs.settings import Settings
+from jobs.telemetry import Changes
+from workers.app import EXECUTE
+
+#: Jobs that wait in workers for a permit: about a second of the rate, so that priorities act
+#: within a second, and never fewer than this.
+LEAST_WAITING = 8
+#: Ids in one message at the most; a message is one worker's.
+MOST_IN_MESSAGE = 8
+
+
+class Dispatcher:
+    """Claims what is due and sends its ids. Several may run at once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        limiter: Limiter,
+        keyring: Keyring,
+        app: Celery,
+        changes: Changes,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._limiter = limiter
+        self._keyring = keyring
+        self._app = app
+        self._changes = changes
+
+    def step(self) -> bool:
+        """Send what is due and has room; tells whether more may be due now."""
+        credentials = self._ready_credentials()
+        if not credentials:
+            return False
+        now = self._database.now()
+        with self._database.transaction() as db:
+            room = self._room(leases.load(db), len(credentials))
+            ids = leases.claim_due(db, now, limit=room, lease=self._settings.lease) if room else []
+        if ids:
+            self._send(ids)
+        return bool(ids) or room == 0
+
+    def next_due(self) -> datetime | None:
+        """When the next job is due, as far as it is known."""
+        with self._database.reading() as db:
+            return leases.next_due(db)
+
+    def _ready_credentials(self) -> Sequence[str]:
+        """The credentials that may send within a second; none when Redis is away."""
+        soon = timedelta(seconds=1)
+        try:
+            gauges = {i: self._limiter.look(i) for i in self._keyring.usable()}
+        except LimiterUnavailable as error:
+            self._changes.say("limiter", str(error))
+            return ()
+        self._changes.say("limiter", "ok")
+        return [i for i, gauge in gauges.items() if max(gauge.frozen, gauge.opens) < soon]
+
+    def _room(self, load: leases.Load, credentials: int) -> int:
+        per_second = self._settings.darkroom_rate.per_second * credentials
+        waiting = max(LEAST_WAITING, math.ceil(per_second)) - load.waiting
+        in_flight = self._settings.darkroom_max_in_flight * credentials - load.leased
+        return max(0, min(waiting, in_flight))
+
+    def _send(self, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), MOST_IN_MESSAGE):
+            message = list(ids[start : start + MOST_IN_MESSAGE])
+            try:
+                self._app.send_task(EXECUTE, args=[message])
+            except (BrokerError, RedisError, OSError) as error:
+                self._changes.say("broker", type(error).__name__)
+                self._give_back(ids[start:])
+                return
+        self._changes.say("broker", "ok")
+
+    def _give_back(self, ids: Sequence[str]) -> None:
+        now = self._database.now()
+        with self._database.transaction() as db:
+            leases.unclaim(db, ids, now)

@@ -1,0 +1,206 @@
+"""One job, one step: submit, poll, store, or recover what a lost worker had begun.
+
+A step comes to an Outcome, which `settle` commits. A step that would wait for nothing but time
+ends instead: the job's due time brings it back.
+"""
+
+import time
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+
+import requests
+
+from jobs import backoff
+from jobs.catalog.loader import operation as find_operation
+from jobs.catalog.operation import Operation
+from jobs.errors import JobError, LimiterUnavailable, StorageError
+from jobs.limiter.permits import NotNow, Permit
+from jobs.outcomes import (
+    Expired,
+    Outcome,
+    Received,
+    Refused,
+    Running,
+    Snoozed,
+    Stored,
+    TryAgain,
+    Uncertain,
+    Unfunded,
+)
+from jobs.polling import poll_delay
+from jobs.queue import attempts, settling
+from jobs.queue.moves import Claim
+from jobs.stability import form
+from jobs.states import JobState
+from jobs.telemetry import log
+from workers import inputs
+from workers.answers import RESULT_LIFE, network_error, read_create, read_poll, result_expired
+from workers.delivery import deliver
+from workers.recovery import adopt_late, recover
+from workers.resources import Resources
+
+#: How long after a result's end the last poll may come: clocks differ, and outages end.
+LAST_POLL = RESULT_LIFE + timedelta(minutes=30)
+#: Crashes of workers that polled or stored one job before it is put aside.
+MOST_CRASHES = 3
+#: Free space on the spool's disk below which nothing is paid.
+ROOM_BYTES = 64 << 20
+#: How long a job waits whose part of Darkroom is away.
+AWAY_DELAY = timedelta(seconds=2)
+#: How long a job waits whose credential is not known to this process.
+STRANGER_DELAY = timedelta(seconds=30)
+
+POISON = JobError(
+    code="poison",
+    message=f"{MOST_CRASHES} workers died while they worked on this job; it is not tried again.",
+    error_class="ours",
+    retryable=False,
+    charged="unknown",
+)
+NOT_SENT = JobError(
+    code="not_sent",
+    message="The request was not sent: its time slot had passed.",
+    error_class="ours",
+    retryable=True,
+    charged="no",
+)
+NO_CREDENTIAL = JobError(
+    code="no_credential",
+    message="No credential may be used: each is stopped for a bad key or for want of funds.",
+    error_class="billing",
+    retryable=True,
+    charged="no",
+)
+
+
+def execute(r: Resources, claim: Claim) -> None:
+    """Do the job's next step, and settle what comes of it."""
+    operation = find_operation(claim.operation)
+    try:
+        outcome = step(r, operation, claim)
+    except (LimiterUnavailable, StorageError) as error:
+        # These are raised only before anything was begun, or with all bytes still in the spool.
+        r.changes.say(error.code, str(error))
+        outcome = Snoozed(AWAY_DELAY)
+    except Exception:
+        # How far it came is unknown here: the lease runs out, and the next owner recovers it.
+        log.exception("step_failed", job=claim.id, state=claim.state)
+        return
+    if outcome is not None:
+        settle(r, operation, claim, outcome)
+
+
+def step(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
+    """What the job's next step comes to; None if that is settled already."""
+    if claim.crashes >= MOST_CRASHES:
+        return Refused(POISON)
+    if claim.state == JobState.QUEUED:
+        return submit(r, operation, claim)
+    if claim.state == JobState.POLLING:
+        return poll(r, operation, claim)
+    return recover(r, operation, claim)
+
+
+def settle(r: Resources, operation: Operation, claim: Claim, outcome: Outcome) -> None:
+    """Commit an outcome, however long the database is away; received bytes go on to the bucket."""
+    r.persist(lambda db, now: settling.settle(db, claim, outcome, now))
+    if isinstance(outcome, Received):
+        received = replace(claim, state=JobState.STORING)
+        settle(r, operation, received, deliver(r, operation, received))
+    elif isinstance(outcome, Stored) and claim.attempt_id is not None:
+        r.spool.discard(claim.attempt_id)
+
+
+def submit(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
+    """Make the paid call, unless an earlier one was answered after all."""
+    if claim.attempts and adopt_late(r, claim):
+        return None
+    if not r.spool.has_room(ROOM_BYTES):
+        raise StorageError("the spool's disk is full, so nothing is sent")
+    usable = r.keyring.usable()
+    if not usable:
+        return Unfunded(NO_CREDENTIAL)
+    try:
+        body = inputs.build_body(r, operation, claim)
+    except inputs.InputGone as error:
+        return Refused(error.as_job_error())
+    with closing(body):
+        permit = r.limiter.reserve(usable)
+        if isinstance(permit, NotNow):
+            return Snoozed(permit.wait)
+        r.limiter.wait(permit)
+        begun = begin(r, claim, permit)
+        if begun is None:
+            r.limiter.drop(permit)
+            return Snoozed(timedelta(0))
+        outcome = send(r, operation, begun, body, permit)
+    settle(r, operation, begun, outcome)
+    return None
+
+
+def begin(r: Resources, claim: Claim, permit: Permit) -> Claim | None:
+    """Commit the intent; None if this process is to begin nothing more, or the job is not ours."""
+    if r.stopping.is_set() or not r.may_send:
+        return None
+    return r.commits.run(
+        lambda db, now: attempts.begin(
+            db, claim, now, credential_id=permit.credential_id, owner=r.owner
+        )
+    )
+
+
+def send(
+    r: Resources, operation: Operation, claim: Claim, body: form.Body, permit: Permit
+) -> Outcome:
+    """One POST. What it raises makes the attempt uncertain only if all of the body was sent."""
+    assert claim.attempt_id is not None
+    key = r.keyring.key(permit.credential_id)
+    assert key is not None
+    if not (r.may_send and r.limiter.allows(permit)):
+        r.limiter.drop(permit)
+        return TryAgain(NOT_SENT, timedelta(0), spends_try=False)
+    path = form.address(operation, claim.params)
+    answered_at = None
+    try:
+        with r.client.create(operation, path, body, key=key, attempt_id=claim.attempt_id) as answer:
+            answered_at = time.monotonic()
+            return read_create(r, operation, claim, answer)
+    except requests.RequestException as error:
+        fault = network_error(error, was_sent=body.is_sent)
+        if body.is_sent:
+            return Uncertain(fault)
+        return TryAgain(fault, backoff.delay(claim.refusals))
+    finally:
+        r.limiter.settle(permit, sent_at=body.sent_at, answered_at=answered_at)
+
+
+def poll(r: Resources, operation: Operation, claim: Claim) -> Outcome:
+    """Ask for a result. Nothing but its age, or a wrong id, can end the asking."""
+    assert claim.result_id is not None
+    assert claim.credential_id is not None
+    assert claim.accepted_at is not None
+    key = r.keyring.key(claim.credential_id)
+    if key is None:
+        return Snoozed(STRANGER_DELAY)
+    permit = r.limiter.reserve([claim.credential_id])
+    if isinstance(permit, NotNow):
+        return Snoozed(permit.wait)
+    r.limiter.wait(permit)
+    if r.stopping.is_set() or not (r.may_send and r.limiter.allows(permit)):
+        r.limiter.drop(permit)
+        return Snoozed(timedelta(0))
+    age = r.database.now() - claim.accepted_at
+    sent_at, answered_at = time.monotonic(), None
+    try:
+        with r.client.poll(operation, claim.result_id, key=key) as answer:
+            answered_at = time.monotonic()
+            outcome = read_poll(r, operation, claim, answer, age)
+    except requests.RequestException as error:
+        delay = poll_delay(r.settings.poll_gap, claim.polls + 1)
+        outcome = Running(delay, type(error).__name__)
+    finally:
+        r.limiter.settle(permit, sent_at=sent_at, answered_at=answered_at)
+    if isinstance(outcome, Running) and age > LAST_POLL:
+        return Expired(result_expired())
+    return outcome

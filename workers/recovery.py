@@ -1,0 +1,74 @@
+"""What a lost worker had begun: use whatever it got before anything is paid again.
+
+An answer may have been left in the attempt's row, in this machine's spool, or in the bucket.
+"""
+
+from dataclasses import replace
+
+from jobs.catalog.operation import Operation
+from jobs.errors import JobError
+from jobs.outcomes import Accepted, Outcome, Received, Refetch, Uncertain
+from jobs.queue import attempts
+from jobs.queue.moves import Claim
+from jobs.states import JobState
+from workers.delivery import deliver, find_stored
+from workers.resources import Resources
+
+ANSWER_LOST = JobError(
+    code="worker_lost",
+    message="The worker was lost between sending the request and keeping its answer.",
+    error_class="ours",
+    retryable=True,
+    charged="unknown",
+)
+BYTES_LOST = JobError(
+    code="bytes_lost",
+    message="The worker was lost before the result was in the bucket; it is fetched again.",
+    error_class="ours",
+    retryable=True,
+    charged="yes",
+)
+
+
+def recover(r: Resources, operation: Operation, claim: Claim) -> Outcome:
+    """Go on from where the last owner stopped. Raises StorageError when the bucket is away."""
+    assert claim.attempt_id is not None
+    with r.database.reading() as db:
+        attempt = attempts.find_attempt(db, claim.attempt_id)
+    gap = r.settings.poll_gap
+    if claim.state == JobState.SUBMITTING and attempt.result_id is not None:
+        return Accepted(attempt.result_id, gap)
+    if r.spool.find(claim.attempt_id) is not None or find_stored(r, claim) is not None:
+        if claim.state == JobState.SUBMITTING:
+            return Received()
+        return deliver(r, operation, claim)
+    if claim.state == JobState.STORING and claim.result_id is not None:
+        return Refetch(BYTES_LOST, gap)
+    return Uncertain(ANSWER_LOST)
+
+
+def adopt_late(r: Resources, claim: Claim) -> bool:
+    """Look for an answer to an earlier attempt of a queued job; tells whether there was one."""
+    with r.database.reading() as db:
+        earlier = attempts.usable_attempts(db, claim.id)
+    for row in earlier:
+        found = replace(
+            claim,
+            attempt_id=row.id,
+            attempt_number=row.number,
+            credential_id=row.credential_id,
+            accepted_at=row.accepted_at,
+            result_id=row.result_id,
+        )
+        if row.result_id is not None:
+            return adopt(r, claim, found, JobState.POLLING)
+        if r.spool.find(row.id) is not None or find_stored(r, found) is not None:
+            return adopt(r, claim, found, JobState.STORING)
+    return False
+
+
+def adopt(r: Resources, claim: Claim, found: Claim, target: JobState) -> bool:
+    """Let the job go on from an earlier attempt."""
+    return r.persist(
+        lambda db, now: attempts.adopt(db, claim, found, target, now, result_id=found.result_id)
+    )

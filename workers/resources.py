@@ -1,0 +1,102 @@
+"""What a process works with, built once from the settings."""
+
+import time
+from dataclasses import dataclass, field
+from threading import Event
+from typing import TypeVar
+
+import redis
+from sqlalchemy.exc import DBAPIError
+
+from jobs.credentials import Keyring
+from jobs.db import Database
+from jobs.identity import owner_name
+from jobs.limiter.permits import Limiter, connect
+from jobs.settings import Settings
+from jobs.spool import Spool
+from jobs.stability.client import StabilityClient
+from jobs.storage import open_storage
+from jobs.storage.protocol import Storage
+from jobs.telemetry import Changes
+from workers.commits import Change, Committer
+
+T = TypeVar("T")
+
+#: Seconds between two tries to reach a database that is away.
+DATABASE_RETRY_SECONDS = 1.0
+
+
+@dataclass(kw_only=True)
+class Resources:
+    """Everything that the executor touches."""
+
+    settings: Settings
+    database: Database
+    commits: Committer
+    storage: Storage
+    spool: Spool
+    limiter: Limiter
+    client: StabilityClient
+    keyring: Keyring
+    redis: redis.Redis
+    owner: str
+    #: Set when the process was told to stop: nothing new is begun.
+    stopping: Event = field(default_factory=Event)
+    #: Set when its time is up.
+    ended: Event = field(default_factory=Event)
+    changes: Changes = field(default_factory=Changes)
+    #: Until when the leases surely hold, by the monotonic clock.
+    leased_until: float = field(default=0.0)
+
+    def persist(self, change: Change[T]) -> T:
+        """Commit a change, however long the database is away: something was paid for."""
+        while True:
+            try:
+                done = self.commits.run(change)
+            except DBAPIError as error:
+                if not (error.connection_invalidated or is_passing(error)):
+                    raise
+                self.changes.say("database", type(error).__name__)
+                if self.ended.wait(DATABASE_RETRY_SECONDS):
+                    raise
+            else:
+                self.changes.say("database", "ok")
+                return done
+
+    @property
+    def may_send(self) -> bool:
+        """Whether the leases hold long enough for a request to be sent now.
+
+        A process that was stopped past its lease finds out here, before it pays.
+        """
+        margin = self.settings.lease.total_seconds() / 4
+        return time.monotonic() < self.leased_until - margin
+
+
+def is_passing(error: DBAPIError) -> bool:
+    """Whether the database may take the same statement later: it is away, locked or read-only."""
+    return type(error).__name__ in {"OperationalError", "InterfaceError", "InternalError"}
+
+
+def build_resources(settings: Settings) -> Resources:
+    """Connect to everything; nothing is asked of the servers yet."""
+    assert settings.redis_url is not None, "REDIS_URL is set by now: ours or the user's"
+    database = Database(settings.database_address)
+    threads = settings.darkroom_worker_threads
+    client = connect(settings.redis_url)
+    return Resources(
+        settings=settings,
+        database=database,
+        commits=Committer(database),
+        storage=open_storage(settings),
+        spool=Spool(settings.home / "spool"),
+        limiter=Limiter(client, settings.darkroom_rate),
+        client=StabilityClient(
+            settings.api_host,
+            answer_seconds=settings.darkroom_answer_seconds,
+            connections=threads,
+        ),
+        keyring=Keyring(database, settings.api_keys),
+        redis=client,
+        owner=owner_name(),
+    )
