@@ -1,6 +1,6 @@
 """The Stability keys: which there are, which may be used now, and what stopped the others.
 
-The database knows a credential by its fingerprint. The key itself stays in this process.
+The database knows a credential by its fingerprint, and keeps the key itself only sealed.
 """
 
 import hashlib
@@ -8,15 +8,20 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from threading import Lock
+from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from jobs.db import Database, ensure
+from jobs.errors import NotFound
 from jobs.models import Credential, table
+from jobs.vault import Vault
 
 CREDENTIAL = table(Credential)
 #: How long a look at the database is good for, in seconds.
 FRESH_SECONDS = 1.0
+#: `stop_reason` of a credential that a person stopped.
+BY_HAND = "by hand"
 
 
 def fingerprint(key: str) -> str:
@@ -25,47 +30,83 @@ def fingerprint(key: str) -> str:
 
 
 class Keyring:
-    """The keys of this process; safe to share between threads."""
+    """The keys that this process may use; safe to share between threads."""
 
-    def __init__(self, database: Database, keys: Sequence[str]) -> None:
+    def __init__(self, database: Database, keys: Sequence[str], vault: Vault | None = None) -> None:
         self._database = database
-        self._keys = {fingerprint(key): key for key in keys}
+        self._vault = vault
+        self._settings_keys = {fingerprint(key): key for key in keys}
+        self._keys = dict(self._settings_keys)
+        self._usable: tuple[str, ...] = ()
+        self._looked_at: float | None = None
         self._lock = Lock()
-        self._usable: tuple[tuple[str, ...], float] | None = None
 
     def __repr__(self) -> str:
         return f"Keyring({', '.join(self._keys)})"
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """All credentials of this process."""
+        """All credentials of this process, stopped ones too."""
+        self._look()
         return tuple(self._keys)
 
     def key(self, credential_id: str) -> str | None:
         """The key itself, for one header of one request."""
+        self._look()
         return self._keys.get(credential_id)
-
-    def register(self) -> None:
-        """Make the credentials known to the database."""
-        now = self._database.now()
-        with self._database.transaction() as db:
-            for number, credential_id in enumerate(self._keys, start=1):
-                row = {"id": credential_id, "name": f"setting {number}", "created_at": now}
-                ensure(db, CREDENTIAL, row)
 
     def usable(self) -> tuple[str, ...]:
         """The credentials that may be used now; a second old at the most."""
-        seen = self._usable
-        if seen is None or time.monotonic() - seen[1] > FRESH_SECONDS:
-            with self._lock, self._database.reading() as db:
-                stopped = set(stopped_credentials(db))
-            seen = (tuple(i for i in self._keys if i not in stopped), time.monotonic())
-            self._usable = seen
-        return seen[0]
+        self._look()
+        return self._usable
 
     def forget(self) -> None:
         """Look again at the next question."""
-        self._usable = None
+        self._looked_at = None
+
+    def register(self) -> None:
+        """Make the keys of the settings known to the database."""
+        now = self._database.now()
+        with self._database.transaction() as db:
+            for number, credential_id in enumerate(self._settings_keys, start=1):
+                row = {"id": credential_id, "name": f"setting {number}", "created_at": now}
+                ensure(db, CREDENTIAL, row)
+
+    def _look(self) -> None:
+        with self._lock:
+            now = time.monotonic()
+            if self._looked_at is not None and now - self._looked_at < FRESH_SECONDS:
+                return
+            with self._database.reading() as db:
+                rows = db.execute(select(CREDENTIAL)).all()
+            self._keys = self._settings_keys | self._opened(rows)
+            stopped = {row.id for row in rows if row.stopped_at is not None}
+            self._usable = tuple(i for i in self._keys if i not in stopped)
+            self._looked_at = now
+
+    def _opened(self, rows: Sequence[Row[*tuple[Any, ...]]]) -> dict[str, str]:
+        if self._vault is None:
+            return {}
+        sealed = {row.id: row.sealed_key for row in rows if row.sealed_key is not None}
+        opened = {i: self._keys.get(i) or self._vault.open(text) for i, text in sealed.items()}
+        return {i: key for i, key in opened.items() if key is not None}
+
+
+def add_credential(db: Connection, vault: Vault, key: str, name: str, now: datetime) -> str:
+    """Keep a key, sealed; returns the credential's id. The same key again changes its name."""
+    credential_id = fingerprint(key)
+    ensure(db, CREDENTIAL, {"id": credential_id, "name": name, "created_at": now})
+    db.execute(
+        update(CREDENTIAL)
+        .where(CREDENTIAL.c.id == credential_id)
+        .values(name=name, sealed_key=vault.seal(key), stopped_at=None, stop_reason=None)
+    )
+    return credential_id
+
+
+def list_credentials(db: Connection) -> list[Row[*tuple[Any, ...]]]:
+    """All credentials, the oldest first."""
+    return list(db.execute(select(CREDENTIAL).order_by(CREDENTIAL.c.created_at)))
 
 
 def stopped_credentials(db: Connection) -> dict[str, str]:
@@ -88,9 +129,30 @@ def stop(db: Connection, credential_id: str, reason: str, now: datetime) -> bool
     return done.rowcount == 1
 
 
+def start(db: Connection, credential_id: str) -> None:
+    """Use a credential again; raises NotFound."""
+    done = db.execute(
+        update(CREDENTIAL)
+        .where(CREDENTIAL.c.id == credential_id)
+        .values(stopped_at=None, stop_reason=None)
+    )
+    if done.rowcount != 1:
+        raise NotFound(f"there is no credential {credential_id}")
+
+
 def record_balance(db: Connection, credential_id: str, milli: int, now: datetime) -> None:
-    """Keep what the API says is left; credits start a credential again that had none."""
-    values: dict[str, object] = {"balance_milli": milli, "checked_at": now}
+    """Keep what the API says is left; credits start a credential again that a check had stopped.
+
+    One that a person stopped stays so.
+    """
+    db.execute(
+        update(CREDENTIAL)
+        .where(CREDENTIAL.c.id == credential_id)
+        .values(balance_milli=milli, checked_at=now)
+    )
     if milli > 0:
-        values |= {"stopped_at": None, "stop_reason": None}
-    db.execute(update(CREDENTIAL).where(CREDENTIAL.c.id == credential_id).values(values))
+        db.execute(
+            update(CREDENTIAL)
+            .where(CREDENTIAL.c.id == credential_id, CREDENTIAL.c.stop_reason != BY_HAND)
+            .values(stopped_at=None, stop_reason=None)
+        )

@@ -4,12 +4,13 @@
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, select, text
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
@@ -17,6 +18,8 @@ from sqlalchemy.exc import ArgumentError
 
 from jobs.clock import AnchoredClock, local_time
 from jobs.errors import SettingsError
+from jobs.identity import boot_id
+from jobs.models import Boot, table
 
 #: How long a writer of SQLite waits for the one before it.
 SQLITE_WAIT_SECONDS = 30
@@ -28,7 +31,7 @@ class Database:
     def __init__(self, address: str, *, connections: int = 8) -> None:
         self.engine = make_engine(address, connections)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
-        self._clock = AnchoredClock(local_time if self.is_sqlite else self._server_time)
+        self._clock = AnchoredClock(self._machine_time if self.is_sqlite else self._server_time)
 
     def now(self) -> datetime:
         """The database's time, aware and in UTC."""
@@ -52,6 +55,26 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+    def _machine_time(self) -> datetime:
+        """Time since the machine was started, counted from when it said that it was.
+
+        All processes on SQLite share a machine, so they share this clock, and setting the
+        machine's own clock forward or back does not touch it.
+        """
+        if not boot_id() or not inspect(self.engine).has_table(table(Boot).name):
+            return local_time()
+        uptime = timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME))
+        boot = table(Boot)
+        wanted = select(boot.c.started_at).where(boot.c.id == boot_id())
+        with self.reading() as db:
+            started_at: datetime | None = db.execute(wanted).scalar()
+        if started_at is None:
+            with self.transaction() as db:
+                ensure(db, boot, {"id": boot_id(), "started_at": local_time() - uptime})
+                started_at = db.execute(wanted).scalar_one()
+        assert started_at is not None
+        return started_at + uptime
 
     def _server_time(self) -> datetime:
         with self.engine.connect() as connection:
@@ -79,7 +102,15 @@ def make_engine(address: str, connections: int) -> Engine:
         pool_size=connections,
         max_overflow=connections,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 5, "application_name": "darkroom"},
+        connect_args={
+            "connect_timeout": 5,
+            "application_name": "darkroom",
+            # A peer that vanished without a word is noticed within 15 s.
+            "keepalives_idle": 5,
+            "keepalives_interval": 5,
+            "keepalives_count": 2,
+            "tcp_user_timeout": 15_000,
+        },
     )
 
 

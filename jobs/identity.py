@@ -8,14 +8,22 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @cache
+def boot_id() -> str:
+    """Names the time since this machine was started; empty where that is not known."""
+    try:
+        return BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+@cache
 def machine() -> str:
     """This machine since it started, and this container on it: where process ids have a meaning."""
     try:
-        boot = BOOT_ID.read_text("ascii").strip()[:8]
         space = Path("/proc/self/ns/pid").stat().st_ino
     except OSError:
         return ""
-    return f"{boot}-{space}"
+    return f"{boot_id()[:8]}-{space}" if boot_id() else ""
 
 
 def started(pid: int) -> str | None:

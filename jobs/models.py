@@ -26,6 +26,8 @@ DEFAULT_PROJECT = "default"
 
 #: `lease_owner` of a job that is on its way through Celery and that no worker has taken yet.
 DISPATCHED = "dispatched"
+#: `lease_owner` of a job whose worker lives, but does not know how far the job came.
+ABANDONED = "abandoned"
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -64,6 +66,13 @@ def in_list(states: frozenset[JobState]) -> str:
     return ", ".join(f"'{state}'" for state in sorted(states))
 
 
+class Boot(SQLModel, table=True):
+    """When a machine was started, by its own clock then: SQLite's time is counted from it."""
+
+    id: str = Field(primary_key=True)
+    started_at: datetime = Field(sa_type=UtcTime)
+
+
 class Project(SQLModel, table=True):
     """A tenant."""
 
@@ -72,12 +81,14 @@ class Project(SQLModel, table=True):
 
 
 class Credential(SQLModel, table=True):
-    """One Stability key: its id is a fingerprint, the key itself is not here."""
+    """One Stability key: its id is a fingerprint."""
 
     id: str = Field(primary_key=True)
     name: str
     created_at: datetime = Field(sa_type=UtcTime)
     #: The API refused the key (401), or has no funds left for it (402).
+    #: The key itself, encrypted, where it does not come from the settings.
+    sealed_key: str | None = None
     stopped_at: datetime | None = Field(default=None, sa_type=UtcTime)
     stop_reason: str | None = None
     checked_at: datetime | None = Field(default=None, sa_type=UtcTime)
@@ -145,6 +156,7 @@ class Job(SQLModel, table=True):
         ),
         Index(
             "job_to_go_on",
+            text("accepted_at NULLS FIRST"),
             "due_at",
             postgresql_where=text("due_at IS NOT NULL AND state <> 'queued'"),
             sqlite_where=text("due_at IS NOT NULL AND state <> 'queued'"),
@@ -210,7 +222,16 @@ class Job(SQLModel, table=True):
 class Attempt(SQLModel, table=True):
     """One try at the paid call. Facts are added, by whoever learns them, and never removed."""
 
-    __table_args__ = (UniqueConstraint("job_id", "number"), Index("attempt_begun", "begun_at"))
+    __table_args__ = (
+        UniqueConstraint("job_id", "number"),
+        Index("attempt_begun", "begun_at"),
+        Index(
+            "attempt_uncertain",
+            "uncertain_at",
+            postgresql_where=text("uncertain_at IS NOT NULL"),
+            sqlite_where=text("uncertain_at IS NOT NULL"),
+        ),
+    )
 
     id: str = Field(primary_key=True)
     job_id: str = Field(foreign_key="job.id")

@@ -15,7 +15,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobs.errors import SettingsError
 
@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     #: Database, spool, outputs and the embedded servers' sockets.
     darkroom_home: Path = Path(".darkroom")
     #: Stability: 150 requests in 10 s for each key.
-    darkroom_rate: Annotated[Rate, BeforeValidator(parse_rate)] = Rate(
+    darkroom_rate: Annotated[Rate, NoDecode, BeforeValidator(parse_rate)] = Rate(
         requests=150, window=timedelta(seconds=10)
     )
     #: Stability: 60 s of lock-out after a 429.
@@ -134,6 +134,12 @@ class Settings(BaseSettings):
             return ()
         parts = self.stability_api_key.get_secret_value().split(",")
         return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown."""
+        sealed = self.darkroom_secret_key
+        return (*self.api_keys, *([sealed.get_secret_value()] if sealed else []))
 
     @property
     def api_host(self) -> str:

@@ -1,5 +1,6 @@
 """From the API's answer, or the lack of one, to an outcome."""
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -7,6 +8,7 @@ import requests
 
 from jobs import backoff, credentials
 from jobs.catalog.operation import Operation
+from jobs.crashpoints import crash_point
 from jobs.errors import JobError, StorageError
 from jobs.outcomes import (
     Accepted,
@@ -31,6 +33,8 @@ from workers.resources import Resources
 MOST_BYTES = 512 << 20
 #: Stability keeps results for 24 hours.
 RESULT_LIFE = timedelta(hours=24)
+#: A body that has not arrived by then does not arrive: no thread waits for it for ever.
+LONGEST_BODY = timedelta(minutes=5)
 #: How long a poll of a stopped credential waits for the next.
 STOPPED_DELAY = timedelta(seconds=60)
 
@@ -48,6 +52,7 @@ def read_create(
         case reply.Media():
             return keep_paid(r, claim, answer)
         case reply.Ticket(result_id=result_id):
+            crash_point("id_received")
             gap = r.settings.poll_gap
             return Accepted(result_id, poll_delay(gap, 0))
         case reply.Rejected(error=error):
@@ -148,8 +153,13 @@ def keep(r: Resources, claim: Claim, answer: requests.Response) -> Outcome:
 
 
 def chunks(answer: requests.Response) -> Iterator[bytes]:
-    """The body, bit by bit."""
-    yield from answer.iter_content(CHUNK)
+    """The body, bit by bit; raises Timeout if it trickles for too long."""
+    deadline = time.monotonic() + LONGEST_BODY.total_seconds()
+    for chunk in answer.iter_content(CHUNK):
+        yield chunk
+        crash_point("mid_body")
+        if time.monotonic() > deadline:
+            raise requests.Timeout("the body trickles")
 
 
 def network_error(error: requests.RequestException, *, was_sent: bool) -> JobError:

@@ -17,7 +17,8 @@ from jobs.limiter.permits import Limiter, connect
 from jobs.nudge import wait_for_nudge
 from jobs.settings import Settings
 from jobs.stability.client import StabilityClient
-from jobs.telemetry import Changes
+from jobs.telemetry import Changes, log
+from jobs.vault import open_vault
 from workers.app import make_app
 from workers.dispatcher import Dispatcher
 from workers.maintenance.accountant import check_balances
@@ -50,7 +51,7 @@ class Beat:
         self._redis = connect(settings.redis_url)
         self._changes = Changes()
         limiter = Limiter(self._redis, settings.darkroom_rate)
-        keyring = Keyring(database, settings.api_keys)
+        keyring = Keyring(database, settings.api_keys, open_vault(settings))
         client = StabilityClient(settings.api_host)
         app = make_app(settings)
         self._dispatcher = Dispatcher(settings, database, limiter, keyring, app, self._changes)
@@ -68,6 +69,11 @@ class Beat:
                 is_busy = self.tick()
             except SQLAlchemyError as error:
                 self._changes.say("database", type(error).__name__)
+                stopping.wait(AWAY_SECONDS)
+                continue
+            except Exception:
+                # The beat goes on whatever a duty meets: nothing else would dispatch.
+                log.exception("beat_failed")
                 stopping.wait(AWAY_SECONDS)
                 continue
             self._changes.say("database", "ok")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.catalog.operation import Operation
+from jobs.crashpoints import crash_point
 from jobs.errors import StorageError
 from jobs.media import BadMedia, MediaFacts, inspect
 from jobs.outcomes import Outcome, Stored, StoredOutput
@@ -91,6 +92,7 @@ def store(r: Resources, operation: Operation, claim: Claim, spooled: Spooled) ->
             upload(r, claim, number, len(found), piece, fact)
             for number, (piece, fact) in enumerate(zip(found, facts, strict=True))
         )
+    crash_point("uploaded")
     return Stored(outputs)
 
 

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from celery import Celery
 from kombu.exceptions import OperationalError as BrokerError
 from redis import RedisError
+from sqlalchemy import Connection
 
 from jobs.credentials import Keyring
 from jobs.db import Database
 from jobs.errors import LimiterUnavailable
 from jobs.limiter.permits import Limiter
-from jobs.queue import leases
+from jobs.queue import breaker, leases
 from jobs.settings import Settings
 from jobs.telemetry import Changes
 from workers.app import EXECUTE
@@ -49,17 +50,22 @@ class Dispatcher:
         if not credentials:
             return False
         now = self._database.now()
+        lease = self._settings.lease
         with self._database.transaction() as db:
             room = self._room(leases.load(db), len(credentials))
-            ids = leases.claim_due(db, now, limit=room, lease=self._settings.lease) if room else []
+            starts = self._starts(db, now, room)
+            ids = leases.claim_due(db, now, limit=room, lease=lease, starts=starts) if room else []
         if ids:
             self._send(ids)
         return bool(ids) or room == 0
 
-    def next_due(self) -> datetime | None:
-        """When the next job is due, as far as it is known."""
-        with self._database.reading() as db:
-            return leases.next_due(db)
+    def _starts(self, db: Connection, now: datetime, room: int) -> int:
+        """How many new jobs may be started: all there is room for, or a probe now and then."""
+        probe_at = breaker.next_probe(db, now)
+        self._changes.say("breaker", "ok" if probe_at is None else "open: answers are lost")
+        if probe_at is None:
+            return room
+        return 1 if now >= probe_at and not leases.is_starting(db) else 0
 
     def _ready_credentials(self) -> Sequence[str]:
         """The credentials that may send within a second; none when Redis is away."""

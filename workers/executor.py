@@ -14,6 +14,7 @@ import requests
 from jobs import backoff
 from jobs.catalog.loader import operation as find_operation
 from jobs.catalog.operation import Operation
+from jobs.crashpoints import crash_point
 from jobs.errors import JobError, LimiterUnavailable, StorageError
 from jobs.limiter.permits import NotNow, Permit
 from jobs.outcomes import (
@@ -29,7 +30,7 @@ from jobs.outcomes import (
     Unfunded,
 )
 from jobs.polling import poll_delay
-from jobs.queue import attempts, settling
+from jobs.queue import attempts, leases, settling
 from jobs.queue.moves import Claim
 from jobs.stability import form
 from jobs.states import JobState
@@ -79,16 +80,18 @@ def execute(r: Resources, claim: Claim) -> None:
     operation = find_operation(claim.operation)
     try:
         outcome = step(r, operation, claim)
+        if outcome is not None:
+            settle(r, operation, claim, outcome)
     except (LimiterUnavailable, StorageError) as error:
         # These are raised only before anything was begun, or with all bytes still in the spool.
         r.changes.say(error.code, str(error))
-        outcome = Snoozed(AWAY_DELAY)
+        is_polling = claim.state == JobState.POLLING
+        delay = r.settings.poll_gap if is_polling else AWAY_DELAY
+        r.persist(lambda db, now: leases.give_back(db, claim, now + delay))
     except Exception:
-        # How far it came is unknown here: the lease runs out, and the next owner recovers it.
+        # How far it came is not known here: the next owner finds out.
         log.exception("step_failed", job=claim.id, state=claim.state)
-        return
-    if outcome is not None:
-        settle(r, operation, claim, outcome)
+        r.persist(lambda db, now: leases.abandon(db, claim, now))
 
 
 def step(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
@@ -104,8 +107,11 @@ def step(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
 
 def settle(r: Resources, operation: Operation, claim: Claim, outcome: Outcome) -> None:
     """Commit an outcome, however long the database is away; received bytes go on to the bucket."""
+    if isinstance(outcome, Stored):
+        crash_point("before_final_commit")
     r.persist(lambda db, now: settling.settle(db, claim, outcome, now))
     if isinstance(outcome, Received):
+        crash_point("spooled")
         received = replace(claim, state=JobState.STORING)
         settle(r, operation, received, deliver(r, operation, received))
     elif isinstance(outcome, Stored) and claim.attempt_id is not None:
@@ -114,7 +120,7 @@ def settle(r: Resources, operation: Operation, claim: Claim, outcome: Outcome) -
 
 def submit(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
     """Make the paid call, unless an earlier one was answered after all."""
-    if claim.attempts and adopt_late(r, claim):
+    if claim.attempts and adopt_late(r, operation, claim):
         return None
     if not r.spool.has_room(ROOM_BYTES):
         raise StorageError("the spool's disk is full, so nothing is sent")
@@ -143,6 +149,7 @@ def begin(r: Resources, claim: Claim, permit: Permit) -> Claim | None:
     """Commit the intent; None if this process is to begin nothing more, or the job is not ours."""
     if r.stopping.is_set() or not r.may_send:
         return None
+    crash_point("before_intent")
     return r.commits.run(
         lambda db, now: attempts.begin(
             db, claim, now, credential_id=permit.credential_id, owner=r.owner
@@ -160,11 +167,13 @@ def send(
     if not (r.may_send and r.limiter.allows(permit)):
         r.limiter.drop(permit)
         return TryAgain(NOT_SENT, timedelta(0), spends_try=False)
+    crash_point("before_post")
     path = form.address(operation, claim.params)
     answered_at = None
     try:
         with r.client.create(operation, path, body, key=key, attempt_id=claim.attempt_id) as answer:
             answered_at = time.monotonic()
+            crash_point("after_post")
             return read_create(r, operation, claim, answer)
     except requests.RequestException as error:
         fault = network_error(error, was_sent=body.is_sent)

@@ -16,6 +16,7 @@ from jobs.telemetry import log
 from workers.app import EXECUTE, QUEUE, make_app
 from workers.beat import Beat
 from workers.in_flight import InFlight
+from workers.maintenance.sweeper import sweep_spool
 from workers.resources import build_resources
 
 #: Threads that take messages from Celery; the jobs themselves have threads of their own.
@@ -29,6 +30,7 @@ def run_worker(settings: Settings, *, with_beat: bool = False) -> int:
     r.keyring.register()
     in_flight = InFlight(r)
     in_flight.start()
+    sweep_spool(r)
     app = make_app(settings)
 
     @app.task(name=EXECUTE, ignore_result=True)  # type: ignore[untyped-decorator]

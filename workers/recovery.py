@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from jobs.catalog.operation import Operation
 from jobs.errors import JobError
-from jobs.outcomes import Accepted, Outcome, Received, Refetch, Uncertain
+from jobs.outcomes import Accepted, Outcome, Received, Refetch, Stored, Uncertain
 from jobs.queue import attempts
 from jobs.queue.moves import Claim
 from jobs.states import JobState
-from workers.delivery import deliver, find_stored
+from workers.delivery import deliver, find_stored, store_found
 from workers.resources import Resources
 
 ANSWER_LOST = JobError(
@@ -47,7 +47,7 @@ def recover(r: Resources, operation: Operation, claim: Claim) -> Outcome:
     return Uncertain(ANSWER_LOST)
 
 
-def adopt_late(r: Resources, claim: Claim) -> bool:
+def adopt_late(r: Resources, operation: Operation, claim: Claim) -> bool:
     """Look for an answer to an earlier attempt of a queued job; tells whether there was one."""
     with r.database.reading() as db:
         earlier = attempts.usable_attempts(db, claim.id)
@@ -62,9 +62,20 @@ def adopt_late(r: Resources, claim: Claim) -> bool:
         )
         if row.result_id is not None:
             return adopt(r, claim, found, JobState.POLLING)
-        if r.spool.find(row.id) is not None or find_stored(r, found) is not None:
+        if is_in_bucket(r, operation, found):
             return adopt(r, claim, found, JobState.STORING)
     return False
+
+
+def is_in_bucket(r: Resources, operation: Operation, found: Claim) -> bool:
+    """Whether an attempt's outputs are in the bucket; those in this machine's spool are put there.
+
+    From the bucket any machine can go on. Raises StorageError when it is away.
+    """
+    assert found.attempt_id is not None
+    if r.spool.find(found.attempt_id) is None:
+        return find_stored(r, found) is not None
+    return isinstance(store_found(r, operation, found), Stored)
 
 
 def adopt(r: Resources, claim: Claim, found: Claim, target: JobState) -> bool:

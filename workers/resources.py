@@ -18,6 +18,7 @@ from jobs.stability.client import StabilityClient
 from jobs.storage import open_storage
 from jobs.storage.protocol import Storage
 from jobs.telemetry import Changes
+from jobs.vault import open_vault
 from workers.commits import Change, Committer
 
 T = TypeVar("T")
@@ -96,7 +97,7 @@ def build_resources(settings: Settings) -> Resources:
             answer_seconds=settings.darkroom_answer_seconds,
             connections=threads,
         ),
-        keyring=Keyring(database, settings.api_keys),
+        keyring=Keyring(database, settings.api_keys, open_vault(settings)),
         redis=client,
         owner=owner_name(),
     )

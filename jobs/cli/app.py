@@ -5,6 +5,7 @@ import sys
 import typer
 
 from jobs.cli.batches import add_to as add_batches
+from jobs.cli.credentials import add_to as add_credentials
 from jobs.cli.jobs import add_to as add_jobs
 from jobs.cli.manifests import add_to as add_manifests
 from jobs.cli.operations import add_to as add_operations
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for add_to in (add_manifests, add_jobs, add_batches, add_operations, add_services):
+for add_to in (add_manifests, add_jobs, add_batches, add_credentials, add_operations, add_services):
     add_to(app)
 
 #: Wrong use, as opposed to work that failed.

@@ -12,7 +12,7 @@ from jobs.schema import migrate
 from jobs.settings import Settings, read_settings
 from jobs.storage import open_storage
 from jobs.storage.protocol import Storage
-from jobs.telemetry import configure_logs
+from jobs.telemetry import configure_logs, protect
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Home:
 def settings_for(process: str) -> Settings:
     """Read the settings and start the logs."""
     settings = read_settings()
+    protect(*settings.secrets)
     configure_logs(settings.darkroom_log, process=process)
     return settings
 

@@ -13,6 +13,17 @@ from jobs.states import JobState
 
 ATTEMPT = table(Attempt)
 
+#: What a job's row says of the attempt that it lives by.
+ATTEMPT_FIELDS = (
+    "attempts",
+    "attempt_id",
+    "attempt_number",
+    "credential_id",
+    "result_id",
+    "accepted_at",
+    "polls",
+)
+
 
 def begin(
     db: Connection, claim: Claim, now: datetime, *, credential_id: str, owner: str
@@ -24,7 +35,17 @@ def begin(
     """
     if claim.attempts and has_late_answer(db, claim.id):
         return None
-    attempt_id = new_id()
+    begun = replace(
+        claim,
+        state=JobState.SUBMITTING,
+        attempts=claim.attempts + 1,
+        attempt_id=new_id(),
+        attempt_number=claim.attempts + 1,
+        credential_id=credential_id,
+        result_id=None,
+        accepted_at=None,
+        polls=0,
+    )
     kept = move(
         db,
         claim,
@@ -34,39 +55,23 @@ def begin(
         note=credential_id,
         lease_owner=owner,
         lease_until=JOB.c.lease_until,
-        attempts=claim.attempts + 1,
-        attempt_id=attempt_id,
-        attempt_number=claim.attempts + 1,
-        credential_id=credential_id,
-        result_id=None,
-        accepted_at=None,
-        polls=0,
         started_at=func.coalesce(JOB.c.started_at, now),
+        **{name: getattr(begun, name) for name in ATTEMPT_FIELDS},
     )
     if not kept:
         return None
     db.execute(
         insert(ATTEMPT),
         {
-            "id": attempt_id,
+            "id": begun.attempt_id,
             "job_id": claim.id,
-            "number": claim.attempts + 1,
+            "number": begun.attempt_number,
             "credential_id": credential_id,
             "owner": owner,
             "begun_at": now,
         },
     )
-    return replace(
-        claim,
-        state=JobState.SUBMITTING,
-        attempts=claim.attempts + 1,
-        attempt_id=attempt_id,
-        attempt_number=claim.attempts + 1,
-        credential_id=credential_id,
-        result_id=None,
-        accepted_at=None,
-        polls=0,
-    )
+    return begun
 
 
 def note_attempt(db: Connection, claim: Claim, **facts: Any) -> None:

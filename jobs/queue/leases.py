@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select, update
 
-from jobs.models import DISPATCHED
+from jobs.models import ABANDONED, DISPATCHED
 from jobs.queue.moves import BATCH, CLAIM_COLUMNS, JOB, Claim, write_event
 from jobs.states import JobState
 
@@ -24,14 +24,18 @@ class Load:
     leased: int
 
 
-def claim_due(db: Connection, now: datetime, *, limit: int, lease: timedelta) -> list[str]:
-    """Claim up to `limit` due jobs for the dispatcher: paid ones first, then by priority and age.
+def claim_due(
+    db: Connection, now: datetime, *, limit: int, lease: timedelta, starts: int | None = None
+) -> list[str]:
+    """Claim up to `limit` due jobs for the dispatcher, of them at most `starts` new ones.
 
-    Their leases run `lease` long; whoever takes a job from Celery renews it.
+    Paid jobs come first, those whose results expire soonest before the others; then by priority
+    and age. Their leases run `lease` long; whoever takes a job from Celery renews it.
     """
     claimed = _claim(db, _due_to_go_on(now).limit(limit), now + lease)
-    if len(claimed) < limit:
-        claimed += _claim(db, _due_to_start(now).limit(limit - len(claimed)), now + lease)
+    starts = min(limit - len(claimed), limit if starts is None else starts)
+    if starts > 0:
+        claimed += _claim(db, _due_to_start(now).limit(starts), now + lease)
     return claimed
 
 
@@ -39,7 +43,7 @@ def _due_to_go_on(now: datetime) -> Select[Any]:
     return (
         select(JOB.c.id)
         .where(JOB.c.due_at <= now, JOB.c.state != JobState.QUEUED)
-        .order_by(JOB.c.due_at)
+        .order_by(JOB.c.accepted_at.asc().nulls_first())
     )
 
 
@@ -91,6 +95,16 @@ def keep(db: Connection, now: datetime, *, owner: str, lease: timedelta) -> int:
 def give_back(db: Connection, claim: Claim, due_at: datetime) -> bool:
     """Return a job on which nothing was begun; its state stays."""
     return _release(db, and_(JOB.c.id == claim.id, JOB.c.fence == claim.fence), due_at) == 1
+
+
+def abandon(db: Connection, claim: Claim, now: datetime) -> bool:
+    """End a lease at once, for the rescuer: how far the job came is not known here any more."""
+    done = db.execute(
+        update(JOB)
+        .where(JOB.c.id == claim.id, JOB.c.fence == claim.fence, JOB.c.lease_owner.is_not(None))
+        .values(lease_owner=ABANDONED, lease_until=now)
+    )
+    return done.rowcount == 1
 
 
 def unclaim(db: Connection, ids: Sequence[str], now: datetime) -> int:
@@ -163,9 +177,8 @@ def load(db: Connection) -> Load:
     return Load(waiting=int(row[1]), leased=int(row[0]))
 
 
-def next_due(db: Connection) -> datetime | None:
-    """When the next job is due, as far as it is known; to sleep until then."""
-    due: datetime | None = db.execute(
-        select(func.min(JOB.c.due_at)).where(JOB.c.due_at.is_not(None))
-    ).scalar()
-    return due
+def is_starting(db: Connection) -> bool:
+    """Whether any job is on its way to a paid call, or waits for the answer to one."""
+    begun = JOB.c.state.in_([JobState.QUEUED, JobState.SUBMITTING])
+    found = select(JOB.c.id).where(JOB.c.lease_until.is_not(None), begun).limit(1)
+    return db.execute(found).first() is not None

@@ -43,7 +43,7 @@ class Claim:
     charged_milli: int
 
     @classmethod
-    def of(cls, row: Row[Any]) -> Self:
+    def of(cls, row: Row[*tuple[Any, ...]]) -> Self:
         """From a row with at least these columns."""
         values = {name: getattr(row, name) for name in CLAIM_FIELDS}
         values["state"] = JobState(values["state"])
