@@ -156,7 +156,7 @@ class Job(SQLModel, table=True):
         ),
         Index(
             "job_to_go_on",
-            text("accepted_at NULLS FIRST"),
+            text("coalesce(accepted_at, due_at)"),
             "due_at",
             postgresql_where=text("due_at IS NOT NULL AND state <> 'queued'"),
             sqlite_where=text("due_at IS NOT NULL AND state <> 'queued'"),

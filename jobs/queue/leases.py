@@ -43,7 +43,7 @@ def _due_to_go_on(now: datetime) -> Select[Any]:
     return (
         select(JOB.c.id)
         .where(JOB.c.due_at <= now, JOB.c.state != JobState.QUEUED)
-        .order_by(JOB.c.accepted_at.asc().nulls_first())
+        .order_by(func.coalesce(JOB.c.accepted_at, JOB.c.due_at))
     )
 
 

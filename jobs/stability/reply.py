@@ -172,7 +172,7 @@ def is_own_error(told: Mapping[str, Any]) -> bool:
 
 def _is_moderation(status: int, told: Mapping[str, Any]) -> bool:
     # v2beta refuses with 403; v1 with 400 and a name of its own.
-    return (status, told.get("name")) in {(403, "content_moderation"), (400, "invalid_prompts")}
+    return (status, told.get("name")) in [(403, "content_moderation"), (400, "invalid_prompts")]
 
 
 def _error(

@@ -161,7 +161,7 @@ def upgrade() -> None:
     op.create_index(
         "job_to_go_on",
         "job",
-        [sa.text("accepted_at NULLS FIRST"), "due_at"],
+        [sa.text("coalesce(accepted_at, due_at)"), "due_at"],
         unique=False,
         postgresql_where=sa.text("due_at IS NOT NULL AND state <> 'queued'"),
         sqlite_where=sa.text("due_at IS NOT NULL AND state <> 'queued'"),
