@@ -1,10 +1,15 @@
 """The clock that leases and due times are measured with: the database's, not this machine's."""
 
+import os
+import secrets
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Lock
 from typing import Protocol
+
+from jobs.identity import boot_id
 
 #: How long an anchor is trusted. Two quartz clocks drift apart by less than 1 ms in 30 s.
 ANCHOR_SECONDS = 30.0
@@ -51,6 +56,43 @@ class AnchoredClock:
             return self._anchor
 
 
-def local_time() -> datetime:
-    """This machine's time."""
-    return datetime.now(UTC)
+class LocalClock:
+    """This machine's own clock."""
+
+    def now(self) -> datetime:
+        """Its time."""
+        return datetime.now(UTC)
+
+
+class BootClock:
+    """Time since the machine was started, counted from when it said that it was.
+
+    All processes on one SQLite file share a machine, and by a small file beside it they share
+    this clock: setting the machine's own clock forward or back does not touch it.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._file = database.with_name(f"{database.name}-boot-{boot_id()[:8]}")
+        self._started_at: datetime | None = None
+
+    def now(self) -> datetime:
+        """The time; where nobody knows when the machine was started, its own clock's."""
+        if not boot_id():
+            return datetime.now(UTC)
+        uptime = timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME))
+        if self._started_at is None:
+            self._started_at = self._agree(datetime.now(UTC) - uptime)
+        return self._started_at + uptime
+
+    def _agree(self, proposed: datetime) -> datetime:
+        """The first process since the start says when it was; the others take its word."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        draft = self._file.with_name(f"{self._file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        draft.write_text(proposed.isoformat(), "ascii")
+        try:
+            self._file.hardlink_to(draft)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+        return datetime.fromisoformat(self._file.read_text("ascii"))

@@ -4,22 +4,20 @@
 """
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, select, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from jobs.clock import AnchoredClock, local_time
+from jobs.clock import AnchoredClock, BootClock, Clock, LocalClock
 from jobs.errors import SettingsError
-from jobs.identity import boot_id
-from jobs.models import Boot, table
 
 #: How long a writer of SQLite waits for the one before it.
 SQLITE_WAIT_SECONDS = 30
@@ -31,7 +29,9 @@ class Database:
     def __init__(self, address: str, *, connections: int = 8) -> None:
         self.engine = make_engine(address, connections)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
-        self._clock = AnchoredClock(self._machine_time if self.is_sqlite else self._server_time)
+        self._clock: Clock = (
+            self._boot_clock() if self.is_sqlite else AnchoredClock(self._server_time)
+        )
 
     def now(self) -> datetime:
         """The database's time, aware and in UTC."""
@@ -56,25 +56,9 @@ class Database:
         """Give all connections back."""
         self.engine.dispose()
 
-    def _machine_time(self) -> datetime:
-        """Time since the machine was started, counted from when it said that it was.
-
-        All processes on SQLite share a machine, so they share this clock, and setting the
-        machine's own clock forward or back does not touch it.
-        """
-        if not boot_id() or not inspect(self.engine).has_table(table(Boot).name):
-            return local_time()
-        uptime = timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME))
-        boot = table(Boot)
-        wanted = select(boot.c.started_at).where(boot.c.id == boot_id())
-        with self.reading() as db:
-            started_at: datetime | None = db.execute(wanted).scalar()
-        if started_at is None:
-            with self.transaction() as db:
-                ensure(db, boot, {"id": boot_id(), "started_at": local_time() - uptime})
-                started_at = db.execute(wanted).scalar_one()
-        assert started_at is not None
-        return started_at + uptime
+    def _boot_clock(self) -> Clock:
+        path = self.engine.url.database
+        return BootClock(Path(path)) if path and path != ":memory:" else LocalClock()
 
     def _server_time(self) -> datetime:
         with self.engine.connect() as connection:

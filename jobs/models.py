@@ -66,13 +66,6 @@ def in_list(states: frozenset[JobState]) -> str:
     return ", ".join(f"'{state}'" for state in sorted(states))
 
 
-class Boot(SQLModel, table=True):
-    """When a machine was started, by its own clock then: SQLite's time is counted from it."""
-
-    id: str = Field(primary_key=True)
-    started_at: datetime = Field(sa_type=UtcTime)
-
-
 class Project(SQLModel, table=True):
     """A tenant."""
 

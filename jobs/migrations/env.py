@@ -3,7 +3,8 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-import jobs.models  # noqa: F401  (fills the metadata)
+import jobs.models
+import jobs.models_api  # noqa: F401  (both fill the metadata)
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -51,12 +51,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("project_id", "name"),
     )
     op.create_table(
-        "boot",
-        sa.Column("id", sa.String(), nullable=False),
-        sa.Column("started_at", TIME, nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_table(
         "credential",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
@@ -268,6 +262,5 @@ def downgrade() -> None:
     op.drop_index("event_by_job", table_name="event")
     op.drop_table("event")
     op.drop_table("credential")
-    op.drop_table("boot")
     op.drop_table("batch")
     op.drop_table("asset")

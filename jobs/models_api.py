@@ -1,0 +1,49 @@
+"""The tables that only the HTTP interface needs, and the indexes that answer its questions."""
+
+from datetime import datetime
+
+from sqlalchemy import Index, text
+from sqlmodel import Field, SQLModel
+
+from jobs.models import Job, Json, UtcTime, table
+
+JOB = table(Job)
+
+
+class ApiKey(SQLModel, table=True):
+    """A key of a project. Its secret is not here, only what proves it."""
+
+    __table_args__ = (Index("apikey_by_project", "project_id", "id"),)
+
+    id: str = Field(primary_key=True)
+    project_id: str = Field(foreign_key="project.id")
+    secret_sha256: str
+    scopes: list[str] = Field(sa_type=Json)
+    created_at: datetime = Field(sa_type=UtcTime)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcTime)
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcTime)
+    #: Written once a minute at the most.
+    last_used_at: datetime | None = Field(default=None, sa_type=UtcTime)
+
+
+class Promise(SQLModel, table=True):
+    """What an Idempotency-Key stands for: the job that the first request with it made."""
+
+    __table_args__ = (Index("promise_by_age", "created_at"),)
+
+    project_id: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    #: Of the request's body.
+    fingerprint: str
+    #: NULL only inside the transaction that makes the job.
+    job_id: str | None = None
+    created_at: datetime = Field(sa_type=UtcTime)
+
+
+Index("job_by_project_state", JOB.c.project_id, JOB.c.state, JOB.c.id)
+Index(
+    "job_held",
+    JOB.c.held_for,
+    postgresql_where=text("state = 'held'"),
+    sqlite_where=text("state = 'held'"),
+)
