@@ -118,4 +118,7 @@ def begin_sqlite(connection: Connection) -> None:
 def ensure(db: Connection, table: Table, row: dict[str, Any]) -> bool:
     """Insert a row unless one with its keys is there; tells whether it was inserted."""
     dialect = sqlite_insert if db.dialect.name == "sqlite" else postgres_insert
-    return db.execute(dialect(table).values(row).on_conflict_do_nothing()).rowcount == 1
+    statement = dialect(table).values(row).on_conflict_do_nothing()
+    # On Postgres SQLAlchemy forgets an INSERT's row count unless it is asked for.
+    done = db.execute(statement, execution_options={"preserve_rowcount": True})
+    return done.rowcount == 1

@@ -7,10 +7,13 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
+    Column,
+    Computed,
     DateTime,
     Dialect,
     Index,
     Integer,
+    String,
     Table,
     TypeDecorator,
     UniqueConstraint,
@@ -142,6 +145,8 @@ class Job(SQLModel, table=True):
         Index(
             "job_to_start",
             text("priority DESC"),
+            "project_id",
+            "batch_key",
             "due_at",
             "id",
             postgresql_where=text("due_at IS NOT NULL AND state = 'queued'"),
@@ -168,6 +173,10 @@ class Job(SQLModel, table=True):
     id: str = Field(primary_key=True)
     project_id: str
     batch_id: str | None = None
+    #: The batch, or nothing in a form that can be compared; the database fills it in.
+    batch_key: str | None = Field(
+        default=None, sa_column=Column(String, Computed("coalesce(batch_id, '')", persisted=True))
+    )
     row: int | None = None
     name: str | None = None
     operation: str
@@ -201,6 +210,7 @@ class Job(SQLModel, table=True):
     result_id: str | None = None
     accepted_at: datetime | None = Field(default=None, sa_type=UtcTime)
     polls: int = 0
+    polled_at: datetime | None = Field(default=None, sa_type=UtcTime)
     seed: int | None = Field(default=None, sa_type=Big)
     finish_reason: str | None = None
     estimated_milli: int = 0
@@ -301,6 +311,14 @@ class Tally(SQLModel, table=True):
     state: str = Field(primary_key=True)
     jobs: int = Field(default=0, sa_type=Big)
     charged_milli: int = Field(default=0, sa_type=Big)
+
+
+class Duration(SQLModel, table=True):
+    """How long an operation's results take, as far as polls have shown."""
+
+    operation: str = Field(primary_key=True)
+    histogram: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    updated_at: datetime = Field(sa_type=UtcTime)
 
 
 def table(model: type[SQLModel]) -> Table:

@@ -101,6 +101,8 @@ class Settings(BaseSettings):
     darkroom_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 45
     #: Seconds between two bytes of the answer to a paid call before it counts as lost.
     darkroom_answer_seconds: Seconds = 180
+    #: Seconds between two checks of a credential that was stopped.
+    darkroom_balance_seconds: Seconds = 60
     darkroom_log: Literal["debug", "info", "warning", "error"] = "info"
     #: Encrypts the API keys that are kept in the database (a Fernet key).
     darkroom_secret_key: SecretStr | None = None

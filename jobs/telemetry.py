@@ -3,7 +3,7 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -11,7 +11,7 @@ import structlog
 #: Secrets as they look in text: bearer headers, Stability's and Darkroom's keys, and passwords
 #: and signatures in addresses.
 SECRETS = re.compile(
-    r"(?i)bearer\s+[^\s'\"]+|\b(?:sk|dk)[-_][A-Za-z0-9_-]{8,}|(?<=://)[^/@\s]+:[^/@\s]+(?=@)"
+    r"(?i)bearer\s+[^\s'\"]+|\b(?:sk|dk)[-_][A-Za-z0-9_-]{8,}|(?<=://)[^/@\s]*:[^/@\s]+(?=@)"
     r"|X-Amz-(?:Signature|Credential|Security-Token)=[^&\s'\"]+"
 )
 
@@ -41,9 +41,19 @@ def redact_event(
 ) -> MutableMapping[str, Any]:
     """Redact every field of a record."""
     for name, value in event.items():
-        if isinstance(value, str):
-            event[name] = redact(value)
+        event[name] = redact_value(value)
     return event
+
+
+def redact_value(value: Any) -> Any:
+    """Redact every text in a value, however deep it lies."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {name: redact_value(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact_value(inner) for inner in value]
+    return value
 
 
 def configure_logs(level: str = "info", *, process: str = "") -> None:

@@ -23,7 +23,7 @@ from jobs.outcomes import (
     Uncertain,
     Unfunded,
 )
-from jobs.polling import poll_delay
+from jobs.polling import growing_delay
 from jobs.queue.moves import Claim
 from jobs.stability import reply
 from jobs.stability.client import CHUNK, read_short
@@ -53,8 +53,8 @@ def read_create(
             return keep_paid(r, claim, answer)
         case reply.Ticket(result_id=result_id):
             crash_point("id_received")
-            gap = r.settings.poll_gap
-            return Accepted(result_id, poll_delay(gap, 0))
+            first = r.pollster.delay(operation.name, timedelta(0), 0)
+            return Accepted(result_id, first)
         case reply.Rejected(error=error):
             return Refused(error)
         case reply.Unpaid(error=error):
@@ -78,12 +78,15 @@ def read_poll(
     content_type = answer.headers.get("content-type", "")
     is_result = reply.is_media(operation, answer.status_code, content_type)
     short = b"" if is_result else read_short(answer)
-    delay = poll_delay(r.settings.poll_gap, claim.polls + 1)
+    delay = r.pollster.delay(operation.name, age, claim.polls + 1)
     match reply.read_poll(operation, answer.status_code, answer.headers, short):
         case reply.Media():
+            learn_duration(r, operation, claim, age)
             return keep(r, claim, answer)
         case reply.NotDone(note=note):
-            return Running(delay, note)
+            # A poll that did not tell is no reason to trust the plan: it grows instead.
+            gap = r.settings.poll_gap
+            return Running(delay if note is None else growing_delay(gap, claim.polls), note)
         case reply.Throttled():
             freeze(r, claim)
             return Running(max(delay, r.settings.freeze), "rate limited")
@@ -92,6 +95,13 @@ def read_poll(
             return Snoozed(STOPPED_DELAY, "the credential is stopped")
         case reply.Gone(error=error):
             return gone(error, age)
+
+
+def learn_duration(r: Resources, operation: Operation, claim: Claim, age: timedelta) -> None:
+    """The result became ready after the poll before this one, and before this one."""
+    assert claim.accepted_at is not None
+    before = claim.polled_at - claim.accepted_at if claim.polled_at else timedelta(0)
+    r.pollster.learn(operation.name, before, age)
 
 
 def gone(error: JobError, age: timedelta) -> Outcome:
@@ -199,5 +209,5 @@ def damaged(r: Resources, operation: Operation, claim: Claim, message: str) -> O
         charged="yes",
     )
     if operation.mode == "async":
-        return Refetch(error, poll_delay(r.settings.poll_gap, claim.polls + 1))
+        return Refetch(error, growing_delay(r.settings.poll_gap, claim.polls))
     return Uncertain(error)

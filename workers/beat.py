@@ -55,11 +55,17 @@ class Beat:
         client = StabilityClient(settings.api_host)
         app = make_app(settings)
         self._dispatcher = Dispatcher(settings, database, limiter, keyring, app, self._changes)
+        self._lease_seconds = settings.lease.total_seconds()
+        self._rescue = Duty("rescue", 1.0, lambda: rescue_lost_jobs(database, settings.poll_gap))
         self._duties = [
-            Duty("rescue", 1.0, lambda: rescue_lost_jobs(database)),
+            self._rescue,
             Duty("tally", 1.0, self._fold),
             Duty("release", 2.0, lambda: release_held_jobs(database, keyring.ids)),
-            Duty("balances", 60.0, lambda: check_balances(database, limiter, client, keyring)),
+            Duty(
+                "balances",
+                settings.darkroom_balance_seconds,
+                lambda: check_balances(database, limiter, client, keyring),
+            ),
         ]
 
     def run(self, stopping: Event) -> None:
@@ -69,6 +75,8 @@ class Beat:
                 is_busy = self.tick()
             except SQLAlchemyError as error:
                 self._changes.say("database", type(error).__name__)
+                # Nobody could renew a lease either, so one that ended meanwhile proves nothing.
+                self._rescue.due = time.monotonic() + self._lease_seconds
                 stopping.wait(AWAY_SECONDS)
                 continue
             except Exception:

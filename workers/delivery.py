@@ -194,7 +194,7 @@ def artifacts(spooled: Spooled, folder: Path) -> Iterator[Piece]:
         # The document of 2023 has the bare list, that of 2024 the object around it.
         listed = told["artifacts"] if isinstance(told, dict) else told
         decoded = [(base64.b64decode(a["base64"], validate=True), a) for a in listed]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadMedia("the answer holds no readable artifacts") from error
     if not decoded:
         raise BadMedia("the answer holds no artifact")

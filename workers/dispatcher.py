@@ -14,6 +14,7 @@ from jobs.db import Database
 from jobs.errors import LimiterUnavailable
 from jobs.limiter.permits import Limiter
 from jobs.queue import breaker, leases
+from jobs.queue.lanes import Turns
 from jobs.settings import Settings
 from jobs.telemetry import Changes
 from workers.app import EXECUTE
@@ -43,6 +44,7 @@ class Dispatcher:
         self._keyring = keyring
         self._app = app
         self._changes = changes
+        self._turns = Turns()
 
     def step(self) -> bool:
         """Send what is due and has room; tells whether more may be due now."""
@@ -54,7 +56,11 @@ class Dispatcher:
         with self._database.transaction() as db:
             room = self._room(leases.load(db), len(credentials))
             starts = self._starts(db, now, room)
-            ids = leases.claim_due(db, now, limit=room, lease=lease, starts=starts) if room else []
+            ids = (
+                leases.claim_due(db, now, limit=room, lease=lease, starts=starts, turns=self._turns)
+                if room
+                else []
+            )
         if ids:
             self._send(ids)
         return bool(ids) or room == 0

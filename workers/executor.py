@@ -16,7 +16,7 @@ from jobs.catalog.loader import operation as find_operation
 from jobs.catalog.operation import Operation
 from jobs.crashpoints import crash_point
 from jobs.errors import JobError, LimiterUnavailable, StorageError
-from jobs.limiter.permits import NotNow, Permit
+from jobs.limiter.permits import NotNow, Permit, reach
 from jobs.outcomes import (
     Expired,
     Outcome,
@@ -29,7 +29,7 @@ from jobs.outcomes import (
     Uncertain,
     Unfunded,
 )
-from jobs.polling import poll_delay
+from jobs.polling import growing_delay
 from jobs.queue import attempts, leases, settling
 from jobs.queue.moves import Claim
 from jobs.stability import form
@@ -135,6 +135,7 @@ def submit(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
         permit = r.limiter.reserve(usable)
         if isinstance(permit, NotNow):
             return Snoozed(permit.wait)
+        r.pollster.note_wait(permit.at - time.monotonic())
         r.limiter.wait(permit)
         begun = begin(r, claim, permit)
         if begun is None:
@@ -169,7 +170,7 @@ def send(
         return TryAgain(NOT_SENT, timedelta(0), spends_try=False)
     crash_point("before_post")
     path = form.address(operation, claim.params)
-    answered_at = None
+    begun_at, answered_at = time.monotonic(), None
     try:
         with r.client.create(operation, path, body, key=key, attempt_id=claim.attempt_id) as answer:
             answered_at = time.monotonic()
@@ -181,7 +182,22 @@ def send(
             return Uncertain(fault)
         return TryAgain(fault, backoff.delay(claim.refusals))
     finally:
-        r.limiter.settle(permit, sent_at=body.sent_at, answered_at=answered_at)
+        arrived_by = latest_arrival(operation, body, begun_at=begun_at, answered_at=answered_at)
+        r.limiter.settle(permit, arrived_by=arrived_by)
+
+
+def latest_arrival(
+    operation: Operation, body: form.Body, *, begun_at: float, answered_at: float | None
+) -> float | None:
+    """When a paid call had arrived at the latest; None if nothing but this moment bounds it.
+
+    A synchronous answer comes after seconds of work: the end of sending says more.
+    """
+    if answered_at is None or operation.mode == "async":
+        return answered_at
+    if body.started_at is None or body.sent_at is None:
+        return answered_at
+    return min(answered_at, body.sent_at + reach(body.started_at - begun_at))
 
 
 def poll(r: Resources, operation: Operation, claim: Claim) -> Outcome:
@@ -200,16 +216,16 @@ def poll(r: Resources, operation: Operation, claim: Claim) -> Outcome:
         r.limiter.drop(permit)
         return Snoozed(timedelta(0))
     age = r.database.now() - claim.accepted_at
-    sent_at, answered_at = time.monotonic(), None
+    answered_at = None
     try:
         with r.client.poll(operation, claim.result_id, key=key) as answer:
             answered_at = time.monotonic()
             outcome = read_poll(r, operation, claim, answer, age)
     except requests.RequestException as error:
-        delay = poll_delay(r.settings.poll_gap, claim.polls + 1)
+        delay = growing_delay(r.settings.poll_gap, claim.polls)
         outcome = Running(delay, type(error).__name__)
     finally:
-        r.limiter.settle(permit, sent_at=sent_at, answered_at=answered_at)
+        r.limiter.settle(permit, arrived_by=answered_at)
     if isinstance(outcome, Running) and age > LAST_POLL:
         return Expired(result_expired())
     return outcome

@@ -22,25 +22,31 @@ class LeaseKeeper:
     def __init__(self, r: Resources) -> None:
         self._r = r
         self._period = r.settings.lease.total_seconds() / RENEWALS
-        self._renewed_at = 0.0
-        self._thread = Thread(target=self._work, name="lease-keeper", daemon=True)
+        # Two threads: a Redis that does not answer must not keep a lease from being renewed.
+        self._threads = [
+            Thread(target=self._keep, name="lease-keeper", daemon=True),
+            Thread(target=self._be_seen, name="presence", daemon=True),
+        ]
 
     def start(self) -> None:
         """Begin to renew, and to be seen."""
-        presence.announce(self._r.redis, self._r.owner)
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
-    def _work(self) -> None:
-        while not self._r.ended.wait(min(self._period, PRESENCE_SECONDS)):
+    def _keep(self) -> None:
+        while not self._r.ended.wait(self._period):
+            self.renew()
+
+    def _be_seen(self) -> None:
+        presence.announce(self._r.redis, self._r.owner)
+        while not self._r.ended.wait(PRESENCE_SECONDS):
             presence.announce(self._r.redis, self._r.owner)
-            if time.monotonic() - self._renewed_at >= self._period:
-                self.renew()
         presence.leave(self._r.redis, self._r.owner)
 
     def renew(self) -> None:
         """Renew all leases of this process now."""
         r = self._r
-        begun = self._renewed_at = time.monotonic()
+        begun = time.monotonic()
         try:
             r.commits.run(
                 lambda db, now: leases.keep(db, now, owner=r.owner, lease=r.settings.lease)

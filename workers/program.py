@@ -30,6 +30,7 @@ def run_worker(settings: Settings, *, with_beat: bool = False) -> int:
     r.keyring.register()
     in_flight = InFlight(r)
     in_flight.start()
+    Thread(target=r.pollster.run, args=(r.ended,), name="pollster", daemon=True).start()
     sweep_spool(r)
     app = make_app(settings)
 

@@ -20,6 +20,7 @@ from jobs.storage.protocol import Storage
 from jobs.telemetry import Changes
 from jobs.vault import open_vault
 from workers.commits import Change, Committer
+from workers.pollster import Pollster
 
 T = TypeVar("T")
 
@@ -39,6 +40,7 @@ class Resources:
     limiter: Limiter
     client: StabilityClient
     keyring: Keyring
+    pollster: Pollster
     redis: redis.Redis
     owner: str
     #: Set when the process was told to stop: nothing new is begun.
@@ -97,6 +99,7 @@ def build_resources(settings: Settings) -> Resources:
             answer_seconds=settings.darkroom_answer_seconds,
             connections=threads,
         ),
+        pollster=Pollster(database, settings.poll_gap),
         keyring=Keyring(database, settings.api_keys, open_vault(settings)),
         redis=client,
         owner=owner_name(),

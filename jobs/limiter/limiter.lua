@@ -3,20 +3,26 @@
 -- KEYS    for each credential two: its slots, its state
 --   slots  sorted set: one member for each request that may still count in a window of the API,
 --          scored with the time from which it cannot
---   state  hash: opened (when the count began to be known), next (earliest time of the next
---          grant: grants are evenly spaced, for bursts would repeat every window), frozen (until)
+--   state  hash: opened (when the count began to be known), server (whose count it is), next
+--          (earliest time of the next grant: grants are evenly spaced, for bursts would repeat
+--          every window), frozen (until), cut (percent of the limit left unused), eased (until)
 -- ARGV[1]  verb; the rest belongs to the verb
 --
--- reserve  limit window spacing hold longest token
+-- reserve  limit window hold longest token
 --          -> {credential's number from 1, microseconds until the slot} or
 --             {0, microseconds until it is worth asking again}: nothing is reserved then
--- settle   window token arrived_before   -> 0
---          moves the end of a request that is known to have arrived by now
--- drop     token                          -> 0     gives a slot back that was not used
--- freeze   microseconds                   -> microseconds until the thaw
--- open     window ago                     -> 1 if it was closed
+-- settle   window ago token              -> 0
+--          says that a request had arrived `ago` microseconds ago (or, below 0, will have)
+-- drop     token                         -> 0     gives a slot back that was not used
+-- freeze   microseconds easing           -> microseconds until the thaw
+--          after it a little of the limit stays unused for so long: the API counts otherwise than
+--          we do, or somebody else uses the key
+-- thaw                                   -> microseconds until the thaw
+-- open     window ago                    -> 1 if it was closed
 --          says that nothing was sent during the last `ago` microseconds
--- look     limit                          -> {used, frozen for, opens in}
+-- look     window                        -> {used, frozen for, opens in}
+
+local CUT, MOST_CUT = 2, 20
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -26,15 +32,35 @@ local function field(key, name)
   return tonumber(redis.call('HGET', key, name) or 0)
 end
 
+-- A server that restarts may bring back an old copy of the count, without what was sent since.
+local function server()
+  local info = redis.pcall('INFO', 'server')
+  return type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
+end
+
+local function opened(state)
+  local told = redis.call('HMGET', state, 'opened', 'server')
+  return told[2] == server() and tonumber(told[1]) or nil
+end
+
+local function open(state, at)
+  redis.call('HSET', state, 'opened', at, 'server', server())
+  return at
+end
+
+-- How many requests may be in a window now.
+local function allowed(state, limit)
+  if field(state, 'eased') <= now then
+    return limit
+  end
+  return math.max(1, limit - math.ceil(limit * field(state, 'cut') / 100))
+end
+
 -- When the credential's next request may be sent. An unknown history counts as a full window.
 local function earliest(slots, state, limit, window)
-  local opened = redis.call('HGET', state, 'opened')
-  if not opened then
-    opened = now + window
-    redis.call('HSET', state, 'opened', opened)
-  end
+  local known = opened(state) or open(state, now + window)
   redis.call('ZREMRANGEBYSCORE', slots, '-inf', now)
-  local start = math.max(now, tonumber(opened), field(state, 'next'), field(state, 'frozen'))
+  local start = math.max(now, known, field(state, 'next'), field(state, 'frozen'))
   local used = redis.call('ZCARD', slots)
   if used >= limit then
     -- So many must have ended that the new one is the limit's last.
@@ -45,11 +71,12 @@ local function earliest(slots, state, limit, window)
 end
 
 if verb == 'reserve' then
-  local limit, window, spacing = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-  local hold, longest, token = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+  local limit, window, hold = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+  local longest, token = tonumber(ARGV[5]), ARGV[6]
   local best, start = 0, nil
   for i = 1, #KEYS / 2 do
-    local at = earliest(KEYS[2 * i - 1], KEYS[2 * i], limit, window)
+    local slots, state = KEYS[2 * i - 1], KEYS[2 * i]
+    local at = earliest(slots, state, allowed(state, limit), window)
     if start == nil or at < start then
       best, start = i, at
     end
@@ -59,30 +86,40 @@ if verb == 'reserve' then
   end
   local slots, state = KEYS[2 * best - 1], KEYS[2 * best]
   redis.call('ZADD', slots, start + hold + window, token)
-  redis.call('HSET', state, 'next', start + spacing)
+  redis.call('HSET', state, 'next', start + math.floor(window / allowed(state, limit)))
   local alive = math.ceil((start - now + hold + window) / 1000000) + 60
   redis.call('EXPIRE', slots, alive)
   return {best, start - now}
 elseif verb == 'settle' then
-  redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[3])
+  redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]) - tonumber(ARGV[3]), ARGV[4])
   return 0
 elseif verb == 'drop' then
   redis.call('ZREM', KEYS[1], ARGV[2])
   return 0
 elseif verb == 'freeze' then
-  local frozen = math.max(field(KEYS[2], 'frozen'), now + tonumber(ARGV[2]))
-  redis.call('HSET', KEYS[2], 'frozen', frozen)
+  local state = KEYS[2]
+  if field(state, 'frozen') <= now then
+    local cut = field(state, 'eased') > now and field(state, 'cut') or 0
+    redis.call('HSET', state, 'cut', math.min(cut + CUT, MOST_CUT))
+  end
+  local frozen = math.max(field(state, 'frozen'), now + tonumber(ARGV[2]))
+  redis.call('HSET', state, 'frozen', frozen, 'eased', frozen + tonumber(ARGV[3]))
   return frozen - now
+elseif verb == 'thaw' then
+  return math.max(0, field(KEYS[2], 'frozen') - now)
 elseif verb == 'open' then
-  local opens = math.max(now, now + tonumber(ARGV[2]) - tonumber(ARGV[3]))
-  return redis.call('HSETNX', KEYS[2], 'opened', opens)
+  if opened(KEYS[2]) then
+    return 0
+  end
+  open(KEYS[2], math.max(now, now + tonumber(ARGV[2]) - tonumber(ARGV[3])))
+  return 1
 elseif verb == 'look' then
   redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-  local opened = tonumber(redis.call('HGET', KEYS[2], 'opened') or now)
+  local known = opened(KEYS[2]) or open(KEYS[2], now + tonumber(ARGV[2]))
   return {
     redis.call('ZCARD', KEYS[1]),
     math.max(0, field(KEYS[2], 'frozen') - now),
-    math.max(0, opened - now),
+    math.max(0, known - now),
   }
 end
 return redis.error_reply('unknown verb ' .. verb)

@@ -19,8 +19,13 @@ from jobs.settings import Rate
 
 #: A request must begin so soon after its slot; a later one needs a new permit.
 PUNCTUAL = timedelta(milliseconds=150)
-#: By then a request that began in time has reached the API, unless something says otherwise.
-HOLD = timedelta(milliseconds=300)
+#: By then a request that began in time has reached the API, as long as nothing more is known.
+HOLD = timedelta(milliseconds=500)
+#: From a request's last byte to its arrival; on top of that comes half of the time that it took to
+#: connect, which is at least one way there. `scripts/simulate_limiter.py` has the figures.
+REACH = timedelta(milliseconds=120)
+#: For so long after a 429 a little of the rate stays unused.
+EASING = timedelta(hours=1)
 #: Nobody waits for a slot that is further away: the job goes back and its thread is free.
 LONGEST = timedelta(seconds=3)
 
@@ -56,8 +61,8 @@ class Limiter:
     def __init__(self, client: "redis.Redis", rate: Rate) -> None:
         self._rate = rate
         self._window = microseconds(rate.window)
-        self._spacing = self._window // rate.requests
-        #: When a credential's freeze ends, as far as this process knows, by the monotonic clock.
+        #: When a freeze ends that this process saw begin, by the monotonic clock: it holds even if
+        #: Redis was away and never heard of it.
         self._frozen: dict[str, float] = {}
         script = files("jobs.limiter").joinpath("limiter.lua").read_text("utf-8")
         self._script = client.register_script(script)
@@ -66,13 +71,16 @@ class Limiter:
         self, credential_ids: Sequence[str], *, longest: timedelta = LONGEST
     ) -> Permit | NotNow:
         """Reserve the next free slot of whichever credential has it first."""
+        frozen_for = {i: self._frozen_for(i) for i in credential_ids}
+        thawed = [i for i, seconds in frozen_for.items() if seconds == 0]
+        if not thawed:
+            return NotNow(timedelta(seconds=min(frozen_for.values())))
         token = secrets.token_hex(8)
         number, wait = self._run(
-            credential_ids,
+            thawed,
             "reserve",
             self._rate.requests,
             self._window,
-            self._spacing,
             microseconds(HOLD),
             microseconds(longest),
             token,
@@ -81,7 +89,7 @@ class Limiter:
         now = time.monotonic()
         if number == 0:
             return NotNow(timedelta(microseconds=wait))
-        return Permit(credential_ids[number - 1], token, now + wait / 1e6)
+        return Permit(thawed[number - 1], token, now + wait / 1e6)
 
     def wait(self, permit: Permit) -> None:
         """Sleep until the slot has come."""
@@ -90,24 +98,28 @@ class Limiter:
             time.sleep(remaining)
 
     def allows(self, permit: Permit) -> bool:
-        """Whether the request may begin now: not too late for its slot, nor in a freeze."""
-        now = time.monotonic()
-        is_frozen = now < self._frozen.get(permit.credential_id, 0.0)
-        return not is_frozen and now <= permit.at + PUNCTUAL.total_seconds()
+        """Whether the request may begin now: not too late for its slot, nor in a freeze.
 
-    def settle(self, permit: Permit, *, sent_at: float | None, answered_at: float | None) -> None:
-        """Say what is known of a request's arrival, in seconds of the monotonic clock.
-
-        An answer that came sooner than the slot assumed frees it sooner; a request that took
-        longer to be sent frees it later. Without Redis the slot stays as it was assumed.
+        The freeze is asked for again: it may have come while the slot was waited for.
         """
-        assumed = permit.at + HOLD.total_seconds()
-        is_early = answered_at is not None and answered_at < assumed
-        is_slow = sent_at is None or sent_at > assumed
-        if not (is_early or is_slow):
-            return
+        is_late = time.monotonic() > permit.at + PUNCTUAL.total_seconds()
+        if is_late or self._frozen_for(permit.credential_id) > 0:
+            return False
+        try:
+            return bool(self._run([permit.credential_id], "thaw") == 0)
+        except LimiterUnavailable:
+            return False
+
+    def settle(self, permit: Permit, *, arrived_by: float | None) -> None:
+        """Say when a request had surely arrived, by the monotonic clock; None means just now.
+
+        The slot counts for a window from then. Without Redis it stays as it was assumed.
+        """
+        ago = 0.0 if arrived_by is None else time.monotonic() - arrived_by
         with suppress(LimiterUnavailable):
-            self._run([permit.credential_id], "settle", self._window, permit.token)
+            self._run(
+                [permit.credential_id], "settle", self._window, round(ago * 1e6), permit.token
+            )
 
     def drop(self, permit: Permit) -> None:
         """Give a slot back that was not used; without Redis it comes back by itself."""
@@ -118,7 +130,7 @@ class Limiter:
         """Stop everybody's requests with this credential."""
         self._frozen[credential_id] = time.monotonic() + duration.total_seconds()
         with suppress(LimiterUnavailable):
-            self._run([credential_id], "freeze", microseconds(duration))
+            self._run([credential_id], "freeze", microseconds(duration), microseconds(EASING))
 
     def open(self, credential_id: str, *, quiet: timedelta) -> None:
         """Say how long nothing was sent, where that is known: else a full window is waited."""
@@ -126,8 +138,11 @@ class Limiter:
 
     def look(self, credential_id: str) -> Gauge:
         """How the credential stands."""
-        used, frozen, opens = self._run([credential_id], "look", self._rate.requests)
+        used, frozen, opens = self._run([credential_id], "look", self._window)
         return Gauge(used, timedelta(microseconds=frozen), timedelta(microseconds=opens))
+
+    def _frozen_for(self, credential_id: str) -> float:
+        return max(0.0, self._frozen.get(credential_id, 0.0) - time.monotonic())
 
     def _run(self, credential_ids: Sequence[str], *args: str | int) -> Any:
         keys = [
@@ -141,6 +156,11 @@ class Limiter:
             raise LimiterUnavailable(
                 f"no permit can be had, nothing is sent: Redis: {type(error).__name__}"
             ) from error
+
+
+def reach(connect_seconds: float) -> float:
+    """Seconds from the last byte to the arrival, at the most, on such a network."""
+    return REACH.total_seconds() + connect_seconds / 2
 
 
 def microseconds(duration: timedelta) -> int:

@@ -2,16 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, func, insert, select, update
 
 from jobs.models import Attempt, new_id, table
-from jobs.queue.moves import CLAIM_COLUMNS, JOB, Claim, move, write_event
+from jobs.queue.moves import (
+    CLAIM_COLUMNS,
+    JOB,
+    Claim,
+    has_next_call_reserved,
+    move,
+    write_event,
+)
 from jobs.states import JobState
 
 ATTEMPT = table(Attempt)
+
+#: How long a job waits for bytes that a worker has received, and of which nobody has heard since.
+DELIVERY_PATIENCE = timedelta(minutes=10)
 
 #: What a job's row says of the attempt that it lives by.
 ATTEMPT_FIELDS = (
@@ -22,6 +32,7 @@ ATTEMPT_FIELDS = (
     "result_id",
     "accepted_at",
     "polls",
+    "polled_at",
 )
 
 
@@ -33,7 +44,7 @@ def begin(
     Returns the claim as it is now, or None if the job is not the caller's any more, or if an
     earlier attempt turns out to have been answered after all: then that answer is to be used.
     """
-    if claim.attempts and has_late_answer(db, claim.id):
+    if claim.attempts and has_late_answer(db, claim.id, now):
         return None
     begun = replace(
         claim,
@@ -45,6 +56,7 @@ def begin(
         result_id=None,
         accepted_at=None,
         polls=0,
+        polled_at=None,
     )
     kept = move(
         db,
@@ -124,9 +136,15 @@ def find_attempt(db: Connection, attempt_id: str) -> Any:
     return db.execute(select(ATTEMPT).where(ATTEMPT.c.id == attempt_id)).one()
 
 
-def has_late_answer(db: Connection, job_id: str) -> bool:
-    """Whether an earlier attempt was answered after all, and can still be used."""
-    return any(row.accepted_at or row.received_at for row in usable_attempts(db, job_id))
+def has_late_answer(db: Connection, job_id: str, now: datetime) -> bool:
+    """Whether an earlier attempt was answered after all, and can still be used.
+
+    A result id can be; bytes can for as long as whoever received them may still deliver them.
+    """
+    return any(
+        row.result_id or (row.received_at and row.received_at > now - DELIVERY_PATIENCE)
+        for row in usable_attempts(db, job_id)
+    )
 
 
 def record_late_charge(db: Connection, claim: Claim, milli: int, now: datetime) -> None:
@@ -162,10 +180,7 @@ def offer_late(
         .where(
             JOB.c.id == claim.id,
             JOB.c.lease_owner.is_(None),
-            or_(
-                JOB.c.state == JobState.QUEUED,
-                and_(JOB.c.state == JobState.HELD, JOB.c.held_for == "uncertain"),
-            ),
+            JOB.c.state.in_([JobState.QUEUED, JobState.HELD]),
         )
         .with_for_update()
     ).one_or_none()
@@ -188,7 +203,8 @@ def adopt(
     `found` is the job's claim as it would be with that attempt.
     """
     news = learn_answer(db, found, now, result_id=result_id)
-    return move(
+    held_for = db.execute(select(JOB.c.held_for).where(JOB.c.id == current.id)).scalar_one()
+    kept = move(
         db,
         current,
         target,
@@ -196,6 +212,7 @@ def adopt(
         verb="adopted",
         note=found.attempt_id,
         charged_milli=news,
+        release=has_next_call_reserved(current.state, held_for),
         attempt_id=found.attempt_id,
         attempt_number=found.attempt_number,
         credential_id=found.credential_id,
@@ -204,3 +221,6 @@ def adopt(
         held_for=None,
         due_at=now,
     )
+    if not kept:
+        record_late_charge(db, found, news, now)
+    return kept

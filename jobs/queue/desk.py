@@ -6,7 +6,16 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from jobs.errors import Conflict, NotFound
-from jobs.queue.moves import BATCH, CLAIM_COLUMNS, JOB, Claim, move, reserve_budget
+from jobs.queue.intake import priced
+from jobs.queue.moves import (
+    BATCH,
+    CLAIM_COLUMNS,
+    JOB,
+    Claim,
+    has_next_call_reserved,
+    move,
+    reserve_budget,
+)
 from jobs.states import PAID, JobState
 
 #: What `retry` opens again.
@@ -35,7 +44,7 @@ def cancel(db: Connection, project_id: str, job_id: str, now: datetime) -> None:
     if claim.state not in {JobState.WAITING, JobState.QUEUED, JobState.HELD}:
         raise Conflict(f"the job has {claim.state} already")
     held_for = db.execute(select(JOB.c.held_for).where(JOB.c.id == job_id)).scalar_one()
-    reserved = held_for not in {"budget", "uncertain"}
+    reserved = has_next_call_reserved(claim.state, held_for)
     move(db, claim, JobState.CANCELED, now, verb="canceled", release=reserved)
 
 
@@ -67,9 +76,11 @@ def retry(
         raise Conflict(
             f"only a failed, canceled or skipped job can be retried, not a {claim.state} one"
         )
-    if not reserve_budget(db, claim.batch_id, claim.estimated_milli):
+    changes = {} if params is None else priced(claim.operation, params)
+    price = changes.get("estimated_milli", claim.estimated_milli)
+    if not reserve_budget(db, claim.batch_id, price):
         raise Conflict("the batch's budget has no room for it")
-    _open_again(db, claim, now, "retried", **({"params": params} if params is not None else {}))
+    _open_again(db, claim, now, "retried", **changes)
 
 
 def retry_batch(db: Connection, project_id: str, batch_id: str, now: datetime) -> int:
@@ -135,7 +146,9 @@ def release_budgeted(db: Connection, now: datetime, *, limit: int = 500) -> int:
     released = 0
     for claim in _claims(db, ids):
         if reserve_budget(db, claim.batch_id, claim.estimated_milli):
-            _open_again(db, claim, now, "budgeted")
+            # With an attempt it was held when an uncertain one left no room for another.
+            resubmits = claim.resubmits + (claim.attempt_id is not None)
+            _open_again(db, claim, now, "budgeted", resubmits=resubmits)
             released += 1
     return released
 
@@ -158,6 +171,8 @@ def _open_again(db: Connection, claim: Claim, now: datetime, verb: str, **change
         held_for=None,
         due_at=now,
         finished_at=None,
+        # A worker that had the job before it was stopped is not its owner any more.
+        fence=JOB.c.fence + 1,
         refusals=0,
         crashes=0,
         attempt_id=None,

@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from jobs.catalog.loader import operation as find_operation
+from jobs.catalog.operation import Operation
+from jobs.catalog.ties import tie_faults
 from jobs.models import new_id
 from jobs.queue.moves import EVENT, JOB, reserve_budget
 from jobs.settings import OnUncertain
@@ -40,6 +42,8 @@ class NewJob:
     priority: int = 0
     on_uncertain: OnUncertain = "retry"
     expires_at: datetime | None = None
+    #: Not to be started before.
+    run_at: datetime | None = None
 
 
 def submit(
@@ -49,13 +53,16 @@ def submit(
     *,
     project_id: str,
     batch_id: str | None = None,
+    is_waiting: bool = False,
 ) -> list[str]:
     """Insert jobs, queued and due at once; a batch's row that is there already is left alone.
 
-    Jobs for which the batch's budget has no room are let in as held. Returns the ids of the jobs
-    that are new.
+    With `is_waiting` they wait until their batch is started. Jobs for which the batch's budget has
+    no room are let in as held. Returns the ids of the jobs that are new.
     """
     rows = [_row(job, now, project_id, batch_id) for job in jobs]
+    if is_waiting:
+        rows = [row | {"state": JobState.WAITING, "due_at": None} for row in rows]
     if batch_id is not None:
         rows = _without_known(db, rows, batch_id)
         if not reserve_budget(db, batch_id, sum(row["estimated_milli"] for row in rows)):
@@ -67,8 +74,17 @@ def submit(
     return [row["id"] for row in rows]
 
 
+def priced(operation_name: str, params: dict[str, Any]) -> dict[str, Any]:
+    """What of a job's row follows from its parameters."""
+    operation = find_operation(operation_name)
+    return {
+        "params": params,
+        "seed": choose_seed(operation, params),
+        "estimated_milli": operation.price_of(params),
+    }
+
+
 def _row(job: NewJob, now: datetime, project_id: str, batch_id: str | None) -> dict[str, Any]:
-    operation = find_operation(job.operation)
     return {
         "id": new_id(),
         "project_id": project_id,
@@ -76,7 +92,7 @@ def _row(job: NewJob, now: datetime, project_id: str, batch_id: str | None) -> d
         "row": job.row,
         "name": job.name,
         "operation": job.operation,
-        "params": job.params,
+        **priced(job.operation, job.params),
         "inputs": job.inputs,
         "labels": job.labels,
         "priority": job.priority,
@@ -84,19 +100,23 @@ def _row(job: NewJob, now: datetime, project_id: str, batch_id: str | None) -> d
         "state": JobState.QUEUED,
         "held_for": None,
         "error": None,
-        "due_at": now,
-        "seed": choose_seed(job.params, has_seed=operation.parameter("seed") is not None),
-        "estimated_milli": operation.price_of(job.params),
+        "due_at": job.run_at or now,
         "expires_at": job.expires_at,
         "created_at": now,
     }
 
 
-def choose_seed(params: dict[str, Any], *, has_seed: bool) -> int | None:
-    """The caller's seed, or one of ours: a call that must be repeated then asks for the same."""
-    if not has_seed:
+def choose_seed(operation: Operation, params: dict[str, Any]) -> int | None:
+    """The caller's seed, or one of ours: a call that must be repeated then asks for the same.
+
+    None where the operation, or one of its engines, refuses a seed.
+    """
+    if operation.parameter("seed") is None:
         return None
-    return int(params.get("seed") or 0) or random.randint(1, SEEDS)
+    seed = int(params.get("seed") or 0) or random.randint(1, SEEDS)
+    seeded = {**params, "seed": seed}
+    is_refused = any(f.field == "seed" for f in tie_faults(operation, seeded, seeded.keys()))
+    return None if is_refused else seed
 
 
 def _without_known(

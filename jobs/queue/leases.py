@@ -4,15 +4,29 @@ A lease is dated by the database's clock. It passes from the dispatcher (`DISPAT
 worker that takes the job out of Celery, and whoever loses it is fenced off.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from jobs.models import ABANDONED, DISPATCHED
-from jobs.queue.moves import BATCH, CLAIM_COLUMNS, JOB, Claim, write_event
+from jobs.queue import lanes
+from jobs.queue.lanes import Lane, Turns
+from jobs.queue.moves import CLAIM_COLUMNS, JOB, Claim, write_event
 from jobs.states import JobState
 
 
@@ -25,17 +39,47 @@ class Load:
 
 
 def claim_due(
-    db: Connection, now: datetime, *, limit: int, lease: timedelta, starts: int | None = None
+    db: Connection,
+    now: datetime,
+    *,
+    limit: int,
+    lease: timedelta,
+    starts: int | None = None,
+    turns: Turns | None = None,
 ) -> list[str]:
     """Claim up to `limit` due jobs for the dispatcher, of them at most `starts` new ones.
 
-    Paid jobs come first, those whose results expire soonest before the others; then by priority
-    and age. Their leases run `lease` long; whoever takes a job from Celery renews it.
+    Paid jobs come first, those whose results expire soonest before the others; then new ones by
+    priority, within one in turns. Their leases run `lease` long; whoever takes a job from Celery
+    renews it.
     """
     claimed = _claim(db, _due_to_go_on(now).limit(limit), now + lease)
     starts = min(limit - len(claimed), limit if starts is None else starts)
     if starts > 0:
-        claimed += _claim(db, _due_to_start(now).limit(starts), now + lease)
+        claimed += _claim_new(db, now, starts, now + lease, turns or Turns())
+    return claimed
+
+
+def _claim_new(
+    db: Connection, now: datetime, starts: int, lease_until: datetime, turns: Turns
+) -> list[str]:
+    claimed: list[str] = []
+    paused = lanes.paused_batches(db)
+    # A lane is served some at a time; enough turns for eight lanes to get their share of a claim.
+    share = math.ceil(starts / 8)
+    priority = lanes.highest_priority(db, None)
+    while priority is not None and len(claimed) < starts:
+        dry: set[Lane] = set()
+        while len(claimed) < starts and (lane := turns.next_lane(db, priority, dry)) is not None:
+            wanted = min(share, starts - len(claimed))
+            is_paused = lane.batch_key in paused
+            found = (
+                [] if is_paused else _claim(db, lanes.due_in(lane, now).limit(wanted), lease_until)
+            )
+            claimed += found
+            if len(found) < wanted:
+                dry.add(lane)
+        priority = lanes.highest_priority(db, priority)
     return claimed
 
 
@@ -44,19 +88,6 @@ def _due_to_go_on(now: datetime) -> Select[Any]:
         select(JOB.c.id)
         .where(JOB.c.due_at <= now, JOB.c.state != JobState.QUEUED)
         .order_by(func.coalesce(JOB.c.accepted_at, JOB.c.due_at))
-    )
-
-
-def _due_to_start(now: datetime) -> Select[Any]:
-    paused = select(BATCH.c.id).where(BATCH.c.paused_at.is_not(None))
-    return (
-        select(JOB.c.id)
-        .where(
-            JOB.c.due_at <= now,
-            JOB.c.state == JobState.QUEUED,
-            or_(JOB.c.batch_id.is_(None), JOB.c.batch_id.not_in(paused)),
-        )
-        .order_by(JOB.c.priority.desc(), JOB.c.due_at, JOB.c.id)
     )
 
 
@@ -120,10 +151,18 @@ def _release(db: Connection, which: ColumnElement[bool], due_at: datetime) -> in
     ).rowcount
 
 
-def rescue(db: Connection, now: datetime, *, dead: Sequence[str] = (), limit: int = 500) -> int:
+def rescue(
+    db: Connection,
+    now: datetime,
+    *,
+    dead: Sequence[str] = (),
+    poll_gap: timedelta = timedelta(0),
+    limit: int = 500,
+) -> int:
     """Make jobs due whose lease ran out, or whose owner is known to be dead; fence the owner off.
 
     The state stays: the next owner sees in it what its predecessor had begun, and recovers that.
+    A worker that polled may have asked just now, so its heir asks no sooner than `poll_gap` later.
     """
     lost = or_(JOB.c.lease_until < now, JOB.c.lease_owner.in_(dead))
     chosen = (
@@ -137,14 +176,15 @@ def rescue(db: Connection, now: datetime, *, dead: Sequence[str] = (), limit: in
         return 0
     # A worker that dies while it polls or stores may have died of this job; a queued one was not
     # begun, and a submitting one is bounded by the policy for uncertain calls.
-    begun = and_(
-        JOB.c.lease_owner != DISPATCHED, JOB.c.state.in_([JobState.POLLING, JobState.STORING])
-    )
+    taken = JOB.c.lease_owner != DISPATCHED
+    begun = and_(taken, JOB.c.state.in_([JobState.POLLING, JobState.STORING]))
+    polled = and_(taken, JOB.c.state == JobState.POLLING)
+    time = JOB.c.due_at.type
     db.execute(
         update(JOB)
         .where(JOB.c.id.in_([row.id for row in rows]))
         .values(
-            due_at=now,
+            due_at=case((polled, literal(now + poll_gap, time)), else_=literal(now, time)),
             lease_owner=None,
             lease_until=None,
             fence=JOB.c.fence + 1,

@@ -13,6 +13,10 @@ JOB = table(Job)
 EVENT = table(Event)
 BATCH = table(Batch)
 
+#: States of jobs whose next step is a paid call, and what they may be held for without a reserve.
+NOT_BEGUN = frozenset({JobState.WAITING, JobState.QUEUED, JobState.HELD})
+WITHOUT_RESERVE = frozenset({"budget", "uncertain"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
@@ -38,6 +42,7 @@ class Claim:
     accepted_at: datetime | None
     expires_at: datetime | None
     polls: int
+    polled_at: datetime | None
     seed: int | None
     estimated_milli: int
     charged_milli: int
@@ -138,6 +143,11 @@ def reserve_budget(db: Connection, batch_id: str | None, milli: int) -> bool:
         .values(reserved_milli=BATCH.c.reserved_milli + case((unbounded, 0), else_=milli))
     )
     return done.rowcount == 1
+
+
+def has_next_call_reserved(state: JobState, held_for: str | None) -> bool:
+    """Whether the batch's budget has set aside a call that such a job has not begun."""
+    return state in NOT_BEGUN and held_for not in WITHOUT_RESERVE
 
 
 def release_budget(db: Connection, claim: Claim) -> None:

@@ -26,7 +26,7 @@ from jobs.outcomes import (
 )
 from jobs.queue.attempts import learn_answer, note_attempt, offer_late, record_late_charge
 from jobs.queue.leases import give_back
-from jobs.queue.moves import JOB, Claim, move, reserve_budget
+from jobs.queue.moves import JOB, Claim, move, release_budget, reserve_budget
 from jobs.states import JobState
 
 OUTPUT = table(Output)
@@ -87,7 +87,16 @@ def accepted(db: Connection, claim: Claim, outcome: Accepted, now: datetime) -> 
 
 def running(db: Connection, claim: Claim, now: datetime, *, due_at: datetime) -> bool:
     """Still at work: the job waits for its next poll."""
-    return move(db, claim, JobState.POLLING, now, verb=None, polls=JOB.c.polls + 1, due_at=due_at)
+    return move(
+        db,
+        claim,
+        JobState.POLLING,
+        now,
+        verb=None,
+        polls=JOB.c.polls + 1,
+        polled_at=now,
+        due_at=due_at,
+    )
 
 
 def received(db: Connection, claim: Claim, now: datetime) -> bool:
@@ -173,6 +182,9 @@ def try_again(db: Connection, claim: Claim, outcome: TryAgain, now: datetime) ->
 def uncertain(db: Connection, claim: Claim, error: JobError, now: datetime) -> bool:
     """The answer to a paid call was lost: the job's policy decides; the loss stays on record."""
     note_attempt(db, claim, uncertain_at=now, note=error.code)
+    if claim.state == JobState.STORING:
+        # It was received, and is gone or damaged: no later owner is to wait for it.
+        note_attempt(db, claim, expired_at=now)
     return _by_policy(db, claim, error, now, verb="uncertain")
 
 
@@ -191,7 +203,7 @@ def _by_policy(db: Connection, claim: Claim, error: JobError, now: datetime, *, 
         return hold(db, claim, "uncertain", error, now, verb=verb)
     if not reserve_budget(db, claim.batch_id, claim.estimated_milli):
         return hold(db, claim, "budget", error, now, verb=verb)
-    return move(
+    kept = move(
         db,
         claim,
         JobState.QUEUED,
@@ -204,6 +216,9 @@ def _by_policy(db: Connection, claim: Claim, error: JobError, now: datetime, *, 
         result_id=None,
         error=row,
     )
+    if not kept:
+        release_budget(db, claim)
+    return kept
 
 
 def unfunded(db: Connection, claim: Claim, error: JobError, now: datetime) -> bool:

@@ -8,6 +8,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
 
 from jobs.catalog.operation import Operation
 from jobs.stability.form import Body
@@ -67,21 +68,23 @@ class StabilityClient:
         self, operation: Operation, path: str, body: Body, *, key: str, attempt_id: str
     ) -> Iterator[requests.Response]:
         """Make the paid call; the answer's body is not read yet. Raises what requests raises."""
-        response = self._paid.post(
-            self._host + path,
-            data=body,
-            headers={
-                "authorization": f"Bearer {key}",
-                "accept": accept_create(operation),
-                "content-type": body.content_type,
-                "connection": "close",
-                "stability-client-id": "darkroom",
-                "stability-client-user-id": attempt_id,
-            },
-            timeout=(CONNECT_SECONDS, self._answer_seconds),
-            stream=True,
-            allow_redirects=False,
-        )
+        headers = {
+            "authorization": f"Bearer {key}",
+            "accept": accept_create(operation),
+            "content-type": body.content_type,
+            "connection": "close",
+            "stability-client-id": "darkroom",
+            "stability-client-user-id": attempt_id,
+        }
+        with told_by_requests():
+            response = self._paid.post(
+                self._host + path,
+                data=body,
+                headers=headers,
+                timeout=(CONNECT_SECONDS, self._answer_seconds),
+                stream=True,
+                allow_redirects=False,
+            )
         with response:
             yield response
 
@@ -91,24 +94,35 @@ class StabilityClient:
     ) -> Iterator[requests.Response]:
         """Ask for a result; the answer's body is not read yet. Raises what requests raises."""
         assert operation.result_path is not None
-        response = self._free.get(
-            self._host + operation.result_path.format(id=result_id),
-            headers={"authorization": f"Bearer {key}", "accept": accept_poll(operation)},
-            timeout=(CONNECT_SECONDS, POLL_SECONDS),
-            stream=True,
-            allow_redirects=False,
-        )
+        with told_by_requests():
+            response = self._free.get(
+                self._host + operation.result_path.format(id=result_id),
+                headers={"authorization": f"Bearer {key}", "accept": accept_poll(operation)},
+                timeout=(CONNECT_SECONDS, POLL_SECONDS),
+                stream=True,
+                allow_redirects=False,
+            )
         with response:
             yield response
 
     def balance(self, *, key: str) -> requests.Response:
         """Ask for the credits left."""
-        return self._free.get(
-            self._host + "/v1/user/balance",
-            headers={"authorization": f"Bearer {key}"},
-            timeout=(CONNECT_SECONDS, POLL_SECONDS),
-            allow_redirects=False,
-        )
+        with told_by_requests():
+            return self._free.get(
+                self._host + "/v1/user/balance",
+                headers={"authorization": f"Bearer {key}"},
+                timeout=(CONNECT_SECONDS, POLL_SECONDS),
+                allow_redirects=False,
+            )
+
+
+@contextmanager
+def told_by_requests() -> Iterator[None]:
+    """Let what urllib3 raises past requests, for some addresses, be an error of requests too."""
+    try:
+        yield
+    except HTTPError as error:
+        raise requests.RequestException(type(error).__name__) from error
 
 
 def make_session(adapter: HTTPAdapter) -> requests.Session:

@@ -50,7 +50,8 @@ def offer(r: Resources, attempt_id: str) -> bool:
     if claim.state in FINAL - {JobState.FAILED}:
         r.spool.discard(attempt_id)
         return False
-    if row.lease_owner is not None:
+    # A worker may have died of these very bytes: only the executor counts that, and gives up.
+    if row.lease_owner is not None or claim.crashes:
         return False
     found = replace(claim, attempt_id=attempt_id, attempt_number=row.found_number)
     if not is_in_bucket(r, find_operation(claim.operation), found):

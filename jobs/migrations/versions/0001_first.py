@@ -63,6 +63,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
+        "duration",
+        sa.Column("operation", sa.String(), nullable=False),
+        sa.Column("histogram", JSON, nullable=False),
+        sa.Column("updated_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("operation"),
+    )
+    op.create_table(
         "event",
         sa.Column("id", BIG, nullable=False),
         sa.Column("job_id", sa.String(), nullable=False),
@@ -91,6 +98,12 @@ def upgrade() -> None:
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("project_id", sa.String(), nullable=False),
         sa.Column("batch_id", sa.String(), nullable=True),
+        sa.Column(
+            "batch_key",
+            sa.String(),
+            sa.Computed("coalesce(batch_id, '')", persisted=True),
+            nullable=True,
+        ),
         sa.Column("row", sa.Integer(), nullable=True),
         sa.Column("name", sa.String(), nullable=True),
         sa.Column("operation", sa.String(), nullable=False),
@@ -115,6 +128,7 @@ def upgrade() -> None:
         sa.Column("result_id", sa.String(), nullable=True),
         sa.Column("accepted_at", TIME, nullable=True),
         sa.Column("polls", sa.Integer(), nullable=False),
+        sa.Column("polled_at", TIME, nullable=True),
         sa.Column("seed", BIG, nullable=True),
         sa.Column("finish_reason", sa.String(), nullable=True),
         sa.Column("estimated_milli", sa.Integer(), nullable=False),
@@ -139,7 +153,7 @@ def upgrade() -> None:
     op.create_index(
         "job_to_start",
         "job",
-        [sa.text("priority DESC"), "due_at", "id"],
+        [sa.text("priority DESC"), "project_id", "batch_key", "due_at", "id"],
         unique=False,
         postgresql_where=sa.text("due_at IS NOT NULL AND state = 'queued'"),
         sqlite_where=sa.text("due_at IS NOT NULL AND state = 'queued'"),
@@ -261,6 +275,7 @@ def downgrade() -> None:
     )
     op.drop_index("event_by_job", table_name="event")
     op.drop_table("event")
+    op.drop_table("duration")
     op.drop_table("credential")
     op.drop_table("batch")
     op.drop_table("asset")

@@ -1,0 +1,78 @@
+"""The dispatcher's and the rescuer's questions read small indexes, not the whole table."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, text
+
+from jobs.db import Database
+from jobs.queue import leases
+from jobs.states import JobState
+from tests.factories import LEASE, NOW, make_job
+
+FINISHED = 300
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = Database(database_url)
+    with opened.transaction() as db:
+        for _ in range(FINISHED):
+            make_job(db, JobState.SUCCEEDED)
+        make_job(db)
+        make_job(db, JobState.POLLING)
+        make_job(db, JobState.SUBMITTING)
+        db.execute(text("ANALYZE"))
+    yield opened
+    opened.close()
+
+
+def plans(database: Database, ask: Callable[[Connection], Any]) -> str:
+    """The plans of all that is asked of the jobs' table."""
+    asked: list[tuple[str, Any]] = []
+
+    def listen(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if re.match(r"SELECT", statement):
+            asked.append((statement, parameters))
+
+    with database.transaction() as db:
+        if not database.is_sqlite:
+            # So few rows are read faster without any index, and sorted at once; a million are not.
+            for way in ("seqscan", "bitmapscan", "sort"):
+                db.execute(text(f"SET LOCAL enable_{way} = off"))
+        event.listen(database.engine, "before_cursor_execute", listen)
+        try:
+            ask(db)
+        finally:
+            event.remove(database.engine, "before_cursor_execute", listen)
+        explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
+        return "\n".join(
+            str(tuple(row))
+            for statement, parameters in asked
+            for row in db.exec_driver_sql(explain + statement, parameters)
+        )
+
+
+def test_a_claim_reads_the_indexes_of_due_jobs(database: Database) -> None:
+    plan = plans(database, lambda db: leases.claim_due(db, NOW, limit=5, lease=LEASE))
+
+    assert "job_to_go_on" in plan
+    assert "job_to_start" in plan
+    assert "SCAN job\n" not in plan
+    assert "Seq Scan on job " not in plan
+
+
+def test_a_claim_sorts_nothing(database: Database) -> None:
+    plan = plans(database, lambda db: leases.claim_due(db, NOW, limit=5, lease=LEASE))
+
+    assert "TEMP B-TREE" not in plan
+    assert "Sort" not in plan
+
+
+def test_a_rescue_reads_the_index_of_leases(database: Database) -> None:
+    plan = plans(database, lambda db: leases.rescue(db, NOW))
+
+    assert "job_leased" in plan
+    assert "Seq Scan on job " not in plan
