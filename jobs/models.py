@@ -82,9 +82,9 @@ class Credential(SQLModel, table=True):
     id: str = Field(primary_key=True)
     name: str
     created_at: datetime = Field(sa_type=UtcTime)
-    #: The API refused the key (401), or has no funds left for it (402).
     #: The key itself, encrypted, where it does not come from the settings.
     sealed_key: str | None = None
+    #: The API refused the key (401), or has no funds left for it (402), or a person stopped it.
     stopped_at: datetime | None = Field(default=None, sa_type=UtcTime)
     stop_reason: str | None = None
     checked_at: datetime | None = Field(default=None, sa_type=UtcTime)
@@ -165,6 +165,19 @@ class Job(SQLModel, table=True):
             "lease_until",
             postgresql_where=text("lease_until IS NOT NULL"),
             sqlite_where=text("lease_until IS NOT NULL"),
+        ),
+        Index(
+            "job_held",
+            "held_for",
+            "id",
+            postgresql_where=text("state = 'held'"),
+            sqlite_where=text("state = 'held'"),
+        ),
+        Index(
+            "job_expiring",
+            "expires_at",
+            postgresql_where=text("expires_at IS NOT NULL AND state = 'queued'"),
+            sqlite_where=text("expires_at IS NOT NULL AND state = 'queued'"),
         ),
         Index("job_by_project", "project_id", "id"),
         Index("job_by_batch_state", "batch_id", "state"),

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Index, text
+from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 from jobs.models import Job, Json, UtcTime, table
@@ -41,9 +41,3 @@ class Promise(SQLModel, table=True):
 
 
 Index("job_by_project_state", JOB.c.project_id, JOB.c.state, JOB.c.id)
-Index(
-    "job_held",
-    JOB.c.held_for,
-    postgresql_where=text("state = 'held'"),
-    sqlite_where=text("state = 'held'"),
-)

@@ -1,6 +1,7 @@
 """A job and a batch as the outside sees them: on the command line and in the API alike."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -63,9 +64,75 @@ def output_public(job_id: str, output: Row[Any]) -> dict[str, Any]:
     }
 
 
-def batch_public(batch: Row[Any], counts: Counts) -> dict[str, Any]:
-    """The public form of a batch."""
+#: How an attempt ended, the strongest fact first.
+FATES = {
+    "expired": "expired_at",
+    "answered": "received_at",
+    "accepted": "accepted_at",
+    "refused": "refused_at",
+    "uncertain": "uncertain_at",
+}
+
+
+def event_public(event: Row[Any]) -> dict[str, Any]:
+    """The public form of one change of a job."""
+    return {
+        "id": event.id,
+        "job_id": event.job_id,
+        "batch_id": event.batch_id,
+        "at": when(event.at),
+        "verb": event.verb,
+        "origin": event.origin,
+        "state": event.target,
+        "credits": credits_of(event.charged_milli),
+        "note": event.note,
+    }
+
+
+def attempt_public(attempt: Row[Any]) -> dict[str, Any]:
+    """The public form of one try at the paid call."""
+    fates = (fate for fate, fact in FATES.items() if getattr(attempt, fact) is not None)
+    return {
+        "number": attempt.number,
+        "credential_id": attempt.credential_id,
+        "fate": next(fates, "open"),
+        "begun_at": when(attempt.begun_at),
+        "http_status": attempt.http_status,
+        "result_id": attempt.result_id,
+        "note": attempt.note,
+    }
+
+
+def asset_public(asset: Row[Any]) -> dict[str, Any]:
+    """The public form of an asset."""
+    return {
+        "id": asset.id,
+        "sha256": asset.sha256,
+        "content_type": asset.content_type,
+        "bytes": asset.bytes,
+        "width": asset.width,
+        "height": asset.height,
+        "created_at": when(asset.created_at),
+    }
+
+
+def credential_public(credential: Row[Any]) -> dict[str, Any]:
+    """The public form of a credential: never its key."""
+    return {
+        "id": credential.id,
+        "name": credential.name,
+        "credits": credits_of(credential.balance_milli),
+        "checked_at": when(credential.checked_at),
+        "stopped_at": when(credential.stopped_at),
+        "stop_reason": credential.stop_reason,
+    }
+
+
+def batch_public(batch: Row[Any], counts: Counts, *, now: datetime | None = None) -> dict[str, Any]:
+    """The public form of a batch; with `now` it says how fast it goes and how long it will."""
     about: Mapping[str, Any] = batch.about
+    rate = rate_of(batch, counts, now) if now is not None else None
+    left = counts.total - counts.finished
     return {
         "id": batch.id,
         "name": batch.name,
@@ -76,12 +143,21 @@ def batch_public(batch: Row[Any], counts: Counts) -> dict[str, Any]:
             "spent": credits_of(counts.charged_milli),
             "budget": credits_of(batch.budget_milli),
         },
+        "rate": rate,
+        "eta_seconds": round(left / rate) if rate and not batch.paused_at else None,
         "paused_at": when(batch.paused_at),
         "canceled_at": when(batch.canceled_at),
+        "started_at": when(batch.loaded_at),
         "created_at": when(batch.created_at),
     }
 
 
+def rate_of(batch: Row[Any], counts: Counts, now: datetime) -> float | None:
+    """Jobs that ended in a second, in the mean since the start; None before the first."""
+    seconds = (now - (batch.loaded_at or batch.created_at)).total_seconds()
+    return round(counts.finished / seconds, 3) if counts.finished and seconds > 0 else None
+
+
 def when(time: Any) -> str | None:
     """A time as text, in UTC."""
-    return None if time is None else time.isoformat().replace("+00:00", "Z")
+    return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")

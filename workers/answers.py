@@ -199,6 +199,20 @@ def spool_error(error: StorageError) -> JobError:
     )
 
 
+def bytes_lost(r: Resources, operation: Operation, claim: Claim) -> Outcome:
+    """The bytes came, and are neither in the spool nor in the bucket."""
+    error = JobError(
+        code="bytes_lost",
+        message="The result had arrived, and was lost before it was in the bucket.",
+        error_class="ours",
+        retryable=True,
+        charged="yes",
+    )
+    if operation.mode == "async":
+        return Refetch(error, growing_delay(r.settings.poll_gap, claim.polls))
+    return Uncertain(error)
+
+
 def damaged(r: Resources, operation: Operation, claim: Claim, message: str) -> Outcome:
     """The bytes came whole, and are not the media announced."""
     error = JobError(

@@ -17,7 +17,7 @@ from jobs.outcomes import Outcome, Stored, StoredOutput
 from jobs.queue.moves import Claim
 from jobs.spool import Spooled
 from jobs.storage.keys import attempt_prefix, extension_of, output_key
-from workers.answers import damaged
+from workers.answers import bytes_lost, damaged
 from workers.resources import Resources
 
 #: Seconds between tries to reach a bucket that is away, at first and at the most.
@@ -62,10 +62,7 @@ def store_found(r: Resources, operation: Operation, claim: Claim) -> Outcome:
     assert claim.attempt_id is not None
     spooled = r.spool.find(claim.attempt_id)
     if spooled is None:
-        stored = find_stored(r, claim)
-        if stored is None:
-            raise StorageError("the spool has lost the answer")
-        return stored
+        return find_stored(r, claim) or bytes_lost(r, operation, claim)
     try:
         return store(r, operation, claim, spooled)
     except BadMedia as error:

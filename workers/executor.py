@@ -52,6 +52,11 @@ AWAY_DELAY = timedelta(seconds=2)
 #: How long a job waits whose credential is not known to this process.
 STRANGER_DELAY = timedelta(seconds=30)
 
+#: How much of the last intent's commit time enters their mean, and the longest time before its
+#: slot that an intent is committed.
+INTENT_SMOOTHING = 0.2
+LONGEST_LEAD = 1.0
+
 POISON = JobError(
     code="poison",
     message=f"{MOST_CRASHES} workers died while they worked on this job; it is not tried again.",
@@ -136,11 +141,13 @@ def submit(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
         if isinstance(permit, NotNow):
             return Snoozed(permit.wait)
         r.pollster.note_wait(permit.at - time.monotonic())
-        r.limiter.wait(permit)
+        # The intent is committed just before the slot comes, so that a slow database does not
+        # make every request late, and a crash while waiting leaves nothing that looks sent.
+        r.limiter.wait(permit, early=min(LONGEST_LEAD, 2 * r.intent_seconds))
         begun = begin(r, claim, permit)
         if begun is None:
             r.limiter.drop(permit)
-            return Snoozed(timedelta(0))
+            return Snoozed(AWAY_DELAY)
         outcome = send(r, operation, begun, body, permit)
     settle(r, operation, begun, outcome)
     return None
@@ -151,11 +158,14 @@ def begin(r: Resources, claim: Claim, permit: Permit) -> Claim | None:
     if r.stopping.is_set() or not r.may_send:
         return None
     crash_point("before_intent")
-    return r.commits.run(
+    asked_at = time.monotonic()
+    begun = r.commits.run(
         lambda db, now: attempts.begin(
             db, claim, now, credential_id=permit.credential_id, owner=r.owner
         )
     )
+    r.intent_seconds += INTENT_SMOOTHING * (time.monotonic() - asked_at - r.intent_seconds)
+    return begun
 
 
 def send(
@@ -165,6 +175,7 @@ def send(
     assert claim.attempt_id is not None
     key = r.keyring.key(permit.credential_id)
     assert key is not None
+    r.limiter.wait(permit)
     if not (r.may_send and r.limiter.allows(permit)):
         r.limiter.drop(permit)
         return TryAgain(NOT_SENT, timedelta(0), spends_try=False)

@@ -4,13 +4,15 @@ An answer may have been left in the attempt's row, in this machine's spool, or i
 """
 
 from dataclasses import replace
+from datetime import timedelta
 
 from jobs.catalog.operation import Operation
 from jobs.errors import JobError
-from jobs.outcomes import Accepted, Outcome, Received, Refetch, Stored, Uncertain
+from jobs.outcomes import Accepted, Outcome, Received, Stored, TryAgain, Uncertain
 from jobs.queue import attempts
 from jobs.queue.moves import Claim
 from jobs.states import JobState
+from workers.answers import bytes_lost
 from workers.delivery import deliver, find_stored, store_found
 from workers.resources import Resources
 
@@ -21,12 +23,12 @@ ANSWER_LOST = JobError(
     retryable=True,
     charged="unknown",
 )
-BYTES_LOST = JobError(
-    code="bytes_lost",
-    message="The worker was lost before the result was in the bucket; it is fetched again.",
+REFUSED_LATE = JobError(
+    code="refused_late",
+    message="The API had refused the call when its worker was taken for lost; it is made again.",
     error_class="ours",
     retryable=True,
-    charged="yes",
+    charged="no",
 )
 
 
@@ -36,14 +38,16 @@ def recover(r: Resources, operation: Operation, claim: Claim) -> Outcome:
     with r.database.reading() as db:
         attempt = attempts.find_attempt(db, claim.attempt_id)
     gap = r.settings.poll_gap
+    if claim.state == JobState.SUBMITTING and attempt.refused_at is not None:
+        return TryAgain(REFUSED_LATE, timedelta(0), spends_try=False)
     if claim.state == JobState.SUBMITTING and attempt.result_id is not None:
         return Accepted(attempt.result_id, gap)
     if r.spool.find(claim.attempt_id) is not None or find_stored(r, claim) is not None:
         if claim.state == JobState.SUBMITTING:
             return Received()
         return deliver(r, operation, claim)
-    if claim.state == JobState.STORING and claim.result_id is not None:
-        return Refetch(BYTES_LOST, gap)
+    if claim.state == JobState.STORING:
+        return bytes_lost(r, operation, claim)
     return Uncertain(ANSWER_LOST)
 
 

@@ -48,6 +48,8 @@ class Resources:
     #: Set when its time is up.
     ended: Event = field(default_factory=Event)
     changes: Changes = field(default_factory=Changes)
+    #: How long it takes to commit an intent, lately.
+    intent_seconds: float = 0.02
     #: Until when the leases surely hold, by the monotonic clock.
     leased_until: float = field(default=0.0)
 

@@ -91,9 +91,9 @@ class Limiter:
             return NotNow(timedelta(microseconds=wait))
         return Permit(thawed[number - 1], token, now + wait / 1e6)
 
-    def wait(self, permit: Permit) -> None:
-        """Sleep until the slot has come."""
-        remaining = permit.at - time.monotonic()
+    def wait(self, permit: Permit, *, early: float = 0.0) -> None:
+        """Sleep until the slot has come, or until so many seconds before."""
+        remaining = permit.at - early - time.monotonic()
         if remaining > 0:
             time.sleep(remaining)
 

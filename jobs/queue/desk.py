@@ -56,7 +56,7 @@ def cancel_batch(db: Connection, project_id: str, batch_id: str, now: datetime) 
         .values(canceled_at=func.coalesce(BATCH.c.canceled_at, now))
     )
     open_states = [JobState.WAITING, JobState.QUEUED, JobState.HELD]
-    ids = _ids(db, JOB.c.batch_id == batch_id, JOB.c.state.in_(open_states))
+    ids = _ids(db, JOB.c.batch_id == batch_id, JOB.c.state.in_(open_states), skip_locked=False)
     for job_id in ids:
         cancel(db, project_id, job_id, now)
     return len(ids)
@@ -85,7 +85,7 @@ def retry(
 
 def retry_batch(db: Connection, project_id: str, batch_id: str, now: datetime) -> int:
     """Retry all failed jobs of a batch; returns their number."""
-    ids = _ids(db, JOB.c.batch_id == batch_id, JOB.c.state == JobState.FAILED)
+    ids = _ids(db, JOB.c.batch_id == batch_id, JOB.c.state == JobState.FAILED, skip_locked=False)
     for job_id in ids:
         retry(db, project_id, job_id, now)
     return len(ids)
@@ -181,9 +181,15 @@ def _open_again(db: Connection, claim: Claim, now: datetime, verb: str, **change
     )
 
 
-def _ids(db: Connection, *where: ColumnElement[bool], limit: int | None = None) -> list[str]:
+def _ids(
+    db: Connection,
+    *where: ColumnElement[bool],
+    limit: int | None = None,
+    skip_locked: bool = True,
+) -> list[str]:
+    """Lock rows. A duty leaves out what others have locked; a person means all of them."""
     chosen = select(JOB.c.id).where(*where).order_by(JOB.c.id).limit(limit)
-    return list(db.execute(chosen.with_for_update(skip_locked=True, of=JOB)).scalars())
+    return list(db.execute(chosen.with_for_update(skip_locked=skip_locked, of=JOB)).scalars())
 
 
 def _claims(db: Connection, ids: list[str]) -> list[Claim]:

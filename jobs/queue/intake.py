@@ -12,7 +12,7 @@ from jobs.catalog.loader import operation as find_operation
 from jobs.catalog.operation import Operation
 from jobs.catalog.ties import tie_faults
 from jobs.models import new_id
-from jobs.queue.moves import EVENT, JOB, reserve_budget
+from jobs.queue.moves import BATCH, EVENT, JOB, reserve_budget
 from jobs.settings import OnUncertain
 from jobs.states import JobState
 
@@ -64,6 +64,8 @@ def submit(
     if is_waiting:
         rows = [row | {"state": JobState.WAITING, "due_at": None} for row in rows]
     if batch_id is not None:
+        # Two that load one batch at once do it one after the other.
+        db.execute(select(BATCH.c.id).where(BATCH.c.id == batch_id).with_for_update())
         rows = _without_known(db, rows, batch_id)
         if not reserve_budget(db, batch_id, sum(row["estimated_milli"] for row in rows)):
             _hold_beyond_budget(db, rows, batch_id)

@@ -149,6 +149,22 @@ def upgrade() -> None:
         sa.UniqueConstraint("batch_id", "row"),
     )
     op.create_index("job_by_batch_state", "job", ["batch_id", "state"], unique=False)
+    op.create_index(
+        "job_held",
+        "job",
+        ["held_for", "id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'held'"),
+        sqlite_where=sa.text("state = 'held'"),
+    )
+    op.create_index(
+        "job_expiring",
+        "job",
+        ["expires_at"],
+        unique=False,
+        postgresql_where=sa.text("expires_at IS NOT NULL AND state = 'queued'"),
+        sqlite_where=sa.text("expires_at IS NOT NULL AND state = 'queued'"),
+    )
     op.create_index("job_by_project", "job", ["project_id", "id"], unique=False)
     op.create_index(
         "job_to_start",
@@ -264,6 +280,8 @@ def downgrade() -> None:
         postgresql_where=sa.text("lease_until IS NOT NULL"),
         sqlite_where=sa.text("lease_until IS NOT NULL"),
     )
+    op.drop_index("job_expiring", table_name="job")
+    op.drop_index("job_held", table_name="job")
     op.drop_index("job_by_project", table_name="job")
     op.drop_index("job_by_batch_state", table_name="job")
     op.drop_table("job")

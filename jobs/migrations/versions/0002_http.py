@@ -40,18 +40,10 @@ def upgrade() -> None:
     )
     op.create_index("promise_by_age", "promise", ["created_at"])
     op.create_index("job_by_project_state", "job", ["project_id", "state", "id"])
-    op.create_index(
-        "job_held",
-        "job",
-        ["held_for"],
-        postgresql_where=sa.text("state = 'held'"),
-        sqlite_where=sa.text("state = 'held'"),
-    )
 
 
 def downgrade() -> None:
     """Drop them."""
-    op.drop_index("job_held", table_name="job")
     op.drop_index("job_by_project_state", table_name="job")
     op.drop_index("promise_by_age", table_name="promise")
     op.drop_table("promise")

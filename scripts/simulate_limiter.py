@@ -1,0 +1,173 @@
+"""How much of the rate the limiter uses, and how often the API would answer 429.
+
+    python scripts/simulate_limiter.py [--hours 2] [--seed 1]
+
+Callers keep the limiter busy for so long, over networks of several kinds, against an API that
+counts the arrivals in any window of 10 s. The slots are kept as `limiter.lua` keeps them; a test
+holds the two against each other.
+"""
+
+import argparse
+import heapq
+from bisect import bisect_right, insort
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import count, pairwise
+from math import log
+from random import Random
+from statistics import mean
+from typing import Any
+
+from jobs.limiter.permits import HOLD, PUNCTUAL, reach
+
+REQUESTS = 150
+WINDOW = 10.0
+#: The script counts whole microseconds.
+SPACING = int(WINDOW * 1e6) // REQUESTS / 1e6
+#: Callers that hold a slot and wait for it: the dispatcher sends for about a second of the rate.
+WAITING = 15
+#: Between a slot and the first byte: the intent is committed first.
+COMMIT_SECONDS = (0.002, 0.03)
+#: Journeys of a packet before the first byte of a new connection: TCP's two, and TLS's two.
+HANDSHAKES = 4
+#: Left out at both ends of a run.
+MARGIN = 60.0
+
+
+@dataclass(frozen=True)
+class Journey:
+    """One request's times after it was begun, in seconds."""
+
+    #: When it was connected, and when its last byte was sent; None where the answer comes at once.
+    connected: float
+    sent: float | None
+    arrived: float
+    answered: float
+
+    @property
+    def arrived_by(self) -> float:
+        """What the caller knows of the arrival once it has the answer."""
+        if self.sent is None:
+            return self.answered
+        return min(self.answered, self.sent + reach(self.connected))
+
+
+Network = Callable[[Random], Journey]
+
+
+class Slots:
+    """One credential's slots, by the rules of `limiter.lua`, in seconds."""
+
+    def __init__(self, hold: float, *, spacing: float = SPACING) -> None:
+        self.hold = hold
+        self.spacing = spacing
+        self.next = 0.0
+        self._ends: dict[int, float] = {}
+        self._ordered: list[tuple[float, int]] = []
+
+    def reserve(self, token: int, now: float) -> float:
+        """The time of the next free slot, which is taken."""
+        del self._ordered[: bisect_right(self._ordered, (now, 1 << 62))]
+        start = max(now, self.next)
+        if len(self._ordered) >= REQUESTS:
+            start = max(start, self._ordered[len(self._ordered) - REQUESTS][0])
+        self._set(token, start + self.hold + WINDOW)
+        self.next = start + self.spacing
+        return start
+
+    def settle(self, token: int, arrived_by: float) -> None:
+        """The request is known to have arrived by then."""
+        self._set(token, arrived_by + WINDOW)
+
+    def _set(self, token: int, end: float) -> None:
+        old = (self._ends.get(token, -1.0), token)
+        place = bisect_right(self._ordered, old) - 1
+        if place >= 0 and self._ordered[place] == old:
+            del self._ordered[place]
+        self._ends[token] = end
+        insort(self._ordered, (end, token))
+
+
+def arrivals(network: Network, *, hours: float, seed: int) -> Iterator[float]:
+    """When the requests of busy callers reach the API."""
+    chance, slots, end = Random(seed), Slots(HOLD.total_seconds()), hours * 3600
+    #: When, whose (0: a caller wants a slot), and by when that request has arrived.
+    happening = [(0.0, 0, 0.0)] * WAITING
+    for token in count(1):
+        now, settled, arrived_by = heapq.heappop(happening)
+        while settled:
+            slots.settle(settled, arrived_by)
+            now, settled, arrived_by = heapq.heappop(happening)
+        if now > end:
+            return
+        slot = slots.reserve(token, now)
+        begun = slot + min(chance.uniform(*COMMIT_SECONDS), PUNCTUAL.total_seconds())
+        trip = network(chance)
+        yield begun + trip.arrived
+        heapq.heappush(happening, (begun, 0, 0.0))
+        heapq.heappush(happening, (begun + trip.answered, token, begun + trip.arrived_by))
+
+
+def journey(
+    chance: Random, *, way: float, sigma: float, creates: float, upload: float, stalls: float
+) -> Journey:
+    """There, work, and back: a poll on an open connection, or a paid call on one of its own."""
+
+    def ways(number: int) -> float:
+        return sum(chance.lognormvariate(log(way), sigma) for _ in range(number))
+
+    is_create = chance.random() < creates
+    connected = ways(HANDSHAKES) if is_create else 0.0
+    sent = connected
+    if is_create and chance.random() < upload:
+        sent += chance.expovariate(1 / 0.35)
+    arrived = sent + ways(1)
+    if chance.random() < stalls:
+        arrived += chance.uniform(1, 3)
+    work = chance.lognormvariate(log(4.0), 0.4) if is_create else 0.02
+    answered = arrived + work + ways(1)
+    return Journey(connected, sent if is_create else None, arrived, answered)
+
+
+def refusals(times: Sequence[float]) -> int:
+    """Requests that an API with an exact sliding window would refuse."""
+    ordered = sorted(times)
+    return sum(b - a < WINDOW for a, b in zip(ordered, ordered[REQUESTS:], strict=False))
+
+
+def utilisation(times: Sequence[float]) -> float:
+    """The part of the rate that was used, away from both ends."""
+    ordered = sorted(times)
+    inner = [t for t in ordered if ordered[0] + MARGIN < t < ordered[-1] - MARGIN]
+    return 1 / mean(b - a for a, b in pairwise(inner)) / (REQUESTS / WINDOW)
+
+
+NETWORKS: dict[str, dict[str, Any]] = {
+    "lan, 1 ms": {"way": 0.001, "sigma": 0.3, "upload": 0.0, "stalls": 0.0},
+    "near, 20 ms": {"way": 0.020, "sigma": 0.3, "upload": 0.0, "stalls": 0.0},
+    "wan, 80 ms": {"way": 0.080, "sigma": 0.5, "upload": 0.0, "stalls": 0.0},
+    "wan, uploads": {"way": 0.080, "sigma": 0.5, "upload": 0.4, "stalls": 0.0},
+    "wan, stalls": {"way": 0.080, "sigma": 0.5, "upload": 0.0, "stalls": 0.002},
+    "wan, both": {"way": 0.080, "sigma": 0.5, "upload": 0.4, "stalls": 0.002},
+}
+#: How many of the requests are paid calls that are answered only after seconds of work.
+TRAFFIC = {"polls": 0.0, "both": 0.5, "paid calls": 1.0}
+
+
+def main() -> None:
+    """Print the table."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--hours", type=float, default=2.0)
+    options.add_argument("--seed", type=int, default=1)
+    given = options.parse_args()
+    print("| network | traffic | rate used | would-be 429s |\n|---|---|---|---|")
+    for name, network in NETWORKS.items():
+        for traffic, part in TRAFFIC.items():
+            travel = partial(journey, creates=part, **network)
+            times = list(arrivals(travel, hours=given.hours, seed=given.seed))
+            print(f"| {name} | {traffic} | {utilisation(times):.2%} | {refusals(times)} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Who may come in."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from jobs import keys
+from jobs.db import Database
+from jobs.keys import Scope
+from jobs.models import table
+from jobs.models_api import ApiKey
+from tests.integration.api.serving import Client
+from tests.servers import wait_until
+
+KEY = table(ApiKey)
+JOBS = "/v1/jobs"
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Basic abc", "Bearer", "Bearer dk_x", f"Bearer dk_{'0' * 12}_{'0' * 48}", "Bearer \xe9"],
+    ids=["none", "another kind", "empty", "not a key", "unknown", "not ascii"],
+)
+def test_without_a_valid_key_nobody_comes_in(stranger: Client, header: str) -> None:
+    answer = stranger.get(JOBS, headers={"authorization": header.encode("latin-1")})
+
+    assert answer.status_code == 401
+    assert answer.json()["code"] == "unauthorized"
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_the_right_id_with_a_wrong_secret_is_refused(stranger: Client, make_key) -> None:
+    key = make_key()
+
+    answer = stranger.get(JOBS, headers=bearer(key[:-1] + ("0" if key[-1] != "0" else "1")))
+
+    assert answer.status_code == 401
+
+
+def test_a_key_that_may_read_may_not_submit(stranger: Client, make_key) -> None:
+    reader = bearer(make_key("acme", "read"))
+
+    assert stranger.get(JOBS, headers=reader).status_code == 200
+    refused = stranger.post(JOBS, headers=reader, json={})
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+
+
+def test_a_key_that_may_submit_may_not_read(stranger: Client, make_key) -> None:
+    submitter = bearer(make_key("acme", "submit"))
+
+    assert stranger.get(JOBS, headers=submitter).status_code == 403
+    assert stranger.post(JOBS, headers=submitter, json={}).status_code == 422
+
+
+def test_an_admin_may_do_both(stranger: Client, make_key) -> None:
+    admin = bearer(make_key("acme", "admin"))
+
+    assert stranger.get(JOBS, headers=admin).status_code == 200
+    assert stranger.post(JOBS, headers=admin, json={}).status_code == 422
+
+
+def test_a_revoked_key_is_refused_within_a_second_or_so(
+    stranger: Client, make_key, database: Database
+) -> None:
+    key = make_key()
+    assert stranger.get(JOBS, headers=bearer(key)).status_code == 200
+
+    with database.transaction() as db:
+        keys.revoke_key(db, key.split("_")[1], database.now())
+
+    wait_until(
+        lambda: stranger.get(JOBS, headers=bearer(key)).status_code == 401, "the key is refused"
+    )
+
+
+def test_an_expired_key_is_refused(stranger: Client, database: Database) -> None:
+    now = database.now()
+    with database.transaction() as db:
+        key, _ = keys.create_key(db, "acme", [Scope.READ], now, expires_at=now)
+
+    assert stranger.get(JOBS, headers=bearer(key)).status_code == 401
+
+
+def test_a_key_that_expires_later_is_good(stranger: Client, database: Database) -> None:
+    now = database.now()
+    with database.transaction() as db:
+        key, _ = keys.create_key(db, "acme", [Scope.READ], now, expires_at=now + timedelta(hours=1))
+
+    assert stranger.get(JOBS, headers=bearer(key)).status_code == 200
+
+
+def test_the_last_use_is_written_once_and_not_at_each_request(
+    client: Client, database: Database
+) -> None:
+    def last_use() -> object:
+        with database.reading() as db:
+            return db.execute(select(KEY.c.last_used_at)).scalar_one()
+
+    assert last_use() is None
+    client.get(JOBS)
+    first = last_use()
+    client.get(JOBS)
+
+    assert first is not None
+    assert last_use() == first
+
+
+def test_neither_key_nor_secret_is_in_the_database(database: Database, make_key) -> None:
+    secret = make_key().split("_")[2]
+
+    with database.reading() as db:
+        row = db.execute(select(KEY)).one()
+
+    assert secret not in str(row)
+    assert row.secret_sha256 == keys.digest(secret)

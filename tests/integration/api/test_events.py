@@ -1,0 +1,123 @@
+"""`/v1/events`: what happens, as it happens, and what was missed."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import requests
+from sqlalchemy import insert
+
+from jobs.db import Database
+from jobs.feed import read_on
+from jobs.models import Event, table
+from jobs.states import JobState
+from tests.factories import make_job
+from tests.integration.api.serving import Client
+from tests.servers import wait_until
+
+EVENT = table(Event)
+
+
+@contextmanager
+def listening(client: Client, **headers: str) -> Iterator[Iterator[tuple[str, Any]]]:
+    """The events that come, each with its number; from when the server says that it listens."""
+    with client.get("/v1/events", headers=headers, stream=True) as answer:
+        assert answer.status_code == 200
+        lines = (line.decode() for line in answer.iter_lines(chunk_size=1))
+        assert next(lines) == ": listening"
+        yield events_in(lines)
+
+
+def events_in(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
+    number = ""
+    for line in lines:
+        name, _, value = line.partition(": ")
+        if name == "id":
+            number = value
+        elif name == "data":
+            yield number, json.loads(value)
+
+
+def submit(client: Client) -> str:
+    body = {"operation": "generate/core", "params": {"prompt": "x"}}
+    job_id: str = client.post("/v1/jobs", json=body).json()["id"]
+    return job_id
+
+
+def is_following(client: Client) -> bool:
+    return client.app.state.parts.bulletin.cursor is not None
+
+
+def test_changes_are_told_in_their_order(client: Client) -> None:
+    wait_until(lambda: is_following(client), "the feed is followed")
+
+    with listening(client) as events:
+        job_id = submit(client)
+        client.post(f"/v1/jobs/{job_id}/cancel")
+        told = [next(events)[1] for _ in range(2)]
+
+    assert [(event["job_id"], event["verb"], event["state"]) for event in told] == [
+        (job_id, "submitted", "queued"),
+        (job_id, "canceled", "canceled"),
+    ]
+
+
+def test_what_was_missed_is_told_first(client: Client) -> None:
+    wait_until(lambda: is_following(client), "the feed is followed")
+    with listening(client) as events:
+        first = submit(client)
+        number, event = next(events)
+    assert event["job_id"] == first
+    missed = [submit(client) for _ in range(3)]
+
+    with listening(client, **{"last-event-id": number}) as events:
+        live = submit(client)
+        told = [next(events) for _ in range(4)]
+
+    assert [event["job_id"] for _, event in told] == [*missed, live]
+    assert [int(number) for number, _ in told] == sorted({int(number) for number, _ in told})
+
+
+def test_nobody_hears_of_another_project(client: Client, neighbour: Client) -> None:
+    wait_until(lambda: is_following(client), "the feed is followed")
+
+    with listening(neighbour, **{"last-event-id": "0"}) as events:
+        submit(client)
+        own = submit(neighbour)
+        told = next(events)[1]
+
+    assert told["job_id"] == own
+
+
+def test_a_listener_is_let_go_when_the_server_stops(client: Client) -> None:
+    with client.get("/v1/events", stream=True) as answer:
+        lines = answer.iter_lines(chunk_size=1)
+        next(lines)
+        bulletin = client.app.state.parts.bulletin
+
+        bulletin.loop.call_soon_threadsafe(bulletin.close)
+
+        assert all(line in {b""} for line in lines)
+
+
+def test_a_number_that_may_still_come_is_waited_for(database: Database) -> None:
+    now = database.now()
+    with database.transaction() as db:
+        make_job(db, JobState.QUEUED, id="a" * 26)
+        row = {"job_id": "a" * 26, "project_id": "default", "verb": "v", "target": "queued"}
+        db.execute(insert(EVENT), row | {"id": 3, "at": now})
+
+    with database.reading() as db:
+        soon = read_on(db, 1, now + timedelta(seconds=1))
+        late = read_on(db, 1, now + timedelta(minutes=1))
+
+    assert ([event.id for event in soon.changed], soon.told, soon.cursor) == ([3], [], 1)
+    assert ([event.id for event in late.told], late.cursor) == ([3], 3)
+
+
+def test_a_last_event_id_that_is_no_number_is_refused(client: Client) -> None:
+    answer: requests.Response = client.get("/v1/events", headers={"last-event-id": "x"})
+
+    assert answer.status_code == 422
