@@ -6,16 +6,19 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, case, func, insert, select, update
 
 from jobs.db import Database
 from jobs.errors import Conflict, NotFound
-from jobs.models import Batch, Job, new_id, table
+from jobs.models import Attempt, Batch, Job, new_id, table
 from jobs.queue.intake import NewJob, submit
+from jobs.queue.moves import NOT_BEGUN, WITHOUT_RESERVE
 from jobs.settings import OnUncertain
+from jobs.states import JobState
 
 BATCH = table(Batch)
 JOB = table(Job)
+ATTEMPT = table(Attempt)
 
 #: Rows let in by one transaction: others wait for SQLite's writer no longer than that takes.
 ROWS_AT_ONCE = 500
@@ -66,13 +69,26 @@ def open_batch(
 
 def reserved_now(db: Connection, batch_id: str) -> int:
     """What the batch's jobs may cost or did: recounted when a budget comes, goes or changes."""
-    # A job that was paid, or may be: its price for each call that was or will be made.
-    calls = 1 + JOB.c.resubmits
+    # A job's price for each call that was paid or may have been, and for the one it will make.
+    begun = (
+        select(func.count())
+        .where(
+            ATTEMPT.c.job_id == JOB.c.id,
+            # A refusal that was heard too late to count.
+            ATTEMPT.c.refused_at.is_(None)
+            | ATTEMPT.c.uncertain_at.is_not(None)
+            | (JOB.c.state == JobState.SUBMITTING) & (ATTEMPT.c.id == JOB.c.attempt_id),
+        )
+        .scalar_subquery()
+    )
+    is_reserved = and_(
+        JOB.c.state.in_(NOT_BEGUN),
+        func.coalesce(JOB.c.held_for, "").not_in(WITHOUT_RESERVE),
+    )
+    calls = begun + case((is_reserved, 1), else_=0)
     total = db.execute(
         select(func.coalesce(func.sum(JOB.c.estimated_milli * calls), 0)).where(
-            JOB.c.batch_id == batch_id,
-            func.coalesce(JOB.c.held_for, "") != "budget",
-            (JOB.c.finished_at.is_(None)) | (JOB.c.charged_milli > 0),
+            JOB.c.batch_id == batch_id
         )
     ).scalar_one()
     return int(total)
@@ -129,13 +145,11 @@ def pause(db: Connection, project_id: str, batch_id: str, now: datetime | None) 
     )
 
 
-def list_batches(db: Connection, project_id: str, *, limit: int = 50) -> list[Row[Any]]:
-    """The newest batches."""
-    return list(
-        db.execute(
-            select(BATCH)
-            .where(BATCH.c.project_id == project_id)
-            .order_by(BATCH.c.id.desc())
-            .limit(limit)
-        )
-    )
+def list_batches(
+    db: Connection, project_id: str, *, before: str | None = None, limit: int = 50
+) -> list[Row[Any]]:
+    """The newest batches; `before` is the last id of the page before."""
+    wanted = select(BATCH).where(BATCH.c.project_id == project_id)
+    if before is not None:
+        wanted = wanted.where(BATCH.c.id < before)
+    return list(db.execute(wanted.order_by(BATCH.c.id.desc()).limit(limit)))

@@ -40,15 +40,32 @@ class ImageFacts:
 
 def image_faults(operation: Operation, name: str, source: Source) -> list[Fault]:
     """What is wrong with this image as the file parameter `name`. Hostile bytes raise nothing."""
-    parameter = operation.parameter(name)
-    if parameter is None or parameter.kind is not Kind.FILE:
-        return [Fault(field=name, code="not_a_file", message="is not a file of this operation")]
+    if _rule(operation, name) is None:
+        return [_not_a_file(name)]
     try:
         facts = read_image_facts(source, field=name)
     except InvalidJob as error:
         return list(error.faults)
-    rule = parameter.image or ImageRule()
+    return rule_faults(operation, name, facts)
+
+
+def rule_faults(operation: Operation, name: str, facts: ImageFacts) -> list[Fault]:
+    """What is wrong with an image of which these facts are known already."""
+    rule = _rule(operation, name)
+    if rule is None:
+        return [_not_a_file(name)]
     return [Fault(field=name, code=code, message=why) for code, why in _broken(rule, facts)]
+
+
+def _rule(operation: Operation, name: str) -> ImageRule | None:
+    parameter = operation.parameter(name)
+    if parameter is None or parameter.kind is not Kind.FILE:
+        return None
+    return parameter.image or ImageRule()
+
+
+def _not_a_file(name: str) -> Fault:
+    return Fault(field=name, code="not_a_file", message="is not a file of this operation")
 
 
 def read_image_facts(source: Source, *, field: str = "image") -> ImageFacts:

@@ -6,7 +6,9 @@ import typer
 
 from jobs.cli.batches import add_to as add_batches
 from jobs.cli.credentials import add_to as add_credentials
+from jobs.cli.http import add_to as add_http
 from jobs.cli.jobs import add_to as add_jobs
+from jobs.cli.keys import add_to as add_keys
 from jobs.cli.manifests import add_to as add_manifests
 from jobs.cli.operations import add_to as add_operations
 from jobs.cli.services import add_to as add_services
@@ -21,7 +23,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for add_to in (add_manifests, add_jobs, add_batches, add_credentials, add_operations, add_services):
+for add_to in (
+    add_manifests,
+    add_jobs,
+    add_batches,
+    add_credentials,
+    add_operations,
+    add_keys,
+    add_http,
+    add_services,
+):
     add_to(app)
 
 #: Wrong use, as opposed to work that failed.
@@ -31,7 +42,7 @@ USAGE = 2
 def run_app() -> None:
     """Run a command; an expected error is one clear line and exit code 2."""
     try:
-        app()
+        app(prog_name="darkroom")
     except InvalidManifest as error:
         for line in error.lines:
             print(f"darkroom: {redact(line)}", file=sys.stderr)

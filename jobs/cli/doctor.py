@@ -38,7 +38,8 @@ def report(name: str, check: Check, settings: Settings) -> bool:
     try:
         told = check(settings)
     except (DarkroomError, SQLAlchemyError, OSError) as error:
-        first = str(error).partition("\n")[0] or type(error).__name__
+        # The driver's own words, where SQLAlchemy only passes them on.
+        first = str(getattr(error, "orig", error)).partition("\n")[0] or type(error).__name__
         print(f"FAIL  {name:9}  {redact(first)}")
         return False
     print(f"ok    {name:9}  {told} ({(time.monotonic() - begun) * 1000:.0f} ms)")

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+import redis
 from sqlalchemy import func, select
 
 from jobs.credentials import Keyring
@@ -16,6 +17,7 @@ from jobs.embedded.lock import running
 from jobs.embedded.post import Program
 from jobs.embedded.redis import redis_program, redis_url
 from jobs.embedded.supervisor import Supervisor
+from jobs.errors import PartUnavailable
 from jobs.limiter.permits import Limiter, connect
 from jobs.models import Attempt, Job, table
 from jobs.presence import is_anybody_there
@@ -69,11 +71,20 @@ def is_worked(settings: Settings) -> bool:
 def with_redis(stack: ExitStack, settings: Settings, say: Say) -> Settings:
     """Start a Redis of our own where none is set."""
     if settings.redis_url is not None:
+        check_redis(settings.redis_url)
         return settings
     program = redis_program(settings.home)
     supervisor = stack.enter_context(Supervisor(settings.home, [program], say=say))
     supervisor.wait_until_ready(READY)
     return read_settings(**known(settings), redis_url=redis_url(settings.home))
+
+
+def check_redis(url: str) -> None:
+    """Refuse to start without the Redis that is set: nothing would ever be sent."""
+    try:
+        connect(url).ping()
+    except redis.RedisError as error:
+        raise PartUnavailable(f"REDIS_URL: the server does not answer: {error}") from error
 
 
 def with_sandbox(stack: ExitStack, settings: Settings, say: Say) -> Settings:

@@ -6,7 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.exc import OperationalError
+
 from jobs.db import Database, ensure
+from jobs.errors import PartUnavailable
 from jobs.models import DEFAULT_PROJECT, Project, table
 from jobs.schema import migrate
 from jobs.settings import Settings, read_settings
@@ -34,12 +37,16 @@ def settings_for(process: str) -> Settings:
 
 
 def prepare(settings: Settings) -> Database:
-    """Open the database, up to date."""
+    """Open the database, up to date. Raises PartUnavailable."""
     settings.home.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database_address)
-    migrate(database)
-    with database.transaction() as db:
-        ensure(db, table(Project), {"id": DEFAULT_PROJECT, "created_at": database.now()})
+    try:
+        migrate(database)
+        with database.transaction() as db:
+            ensure(db, table(Project), {"id": DEFAULT_PROJECT, "created_at": database.now()})
+    except OperationalError as error:
+        reason = str(error.orig).partition("\n")[0]
+        raise PartUnavailable(f"the database does not answer: {reason}") from error
     return database
 
 

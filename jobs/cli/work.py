@@ -15,12 +15,14 @@ from jobs.cli.export import export_batch
 from jobs.cli.home import Home, prepare
 from jobs.cli.progress import watching
 from jobs.dataset import Summary
+from jobs.dataset.folder import claim
 from jobs.db import Database
 from jobs.history import list_jobs
 from jobs.limiter.permits import connect
 from jobs.manifest import JobRow, Review, fingerprint, rows
 from jobs.nudge import nudge
 from jobs.public import batch_public, credits_of
+from jobs.queue import desk
 from jobs.queue.intake import NewJob
 from jobs.settings import Settings
 from jobs.states import JobState
@@ -108,6 +110,10 @@ def load(home: Home, order: "Order", review: Review) -> str:
     with database.transaction() as db:
         batch_id, _ = batches.open_batch(db, wanted, now, project_id=home.project_id)
         is_loaded = batches.get_batch(db, home.project_id, batch_id).loaded_at is not None
+        # A budget that was raised counts at once, or the batch would look settled as it is.
+        desk.release_budgeted(db, now)
+    # A folder that cannot take the dataset is found out before anything is paid.
+    claim(order.out, {"batch_id": batch_id, "batch": order.name})
     assert home.settings.redis_url is not None
     redis = connect(home.settings.redis_url)
     if not is_loaded:

@@ -1,0 +1,111 @@
+"""Who may come in: every router is made with the scope that its routes ask for, or as open.
+
+The key is looked at before the first byte of a body is read.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, ClassVar
+
+from fastapi import APIRouter, Depends, Security
+from fastapi.concurrency import run_in_threadpool
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive
+
+from api.answers import PROBLEMS
+from api.problems import Forbidden, Unauthorized
+from jobs.keys import Caller, Doorkeeper, Scope
+
+#: Larger than a job with two `data:` inputs of 1 MiB, in base64.
+BODY_BYTES = 4 * 1024 * 1024
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+BEARER = HTTPBearer(
+    scheme_name="key", bearerFormat="dk_<id>_<secret>", auto_error=False, description="An API key."
+)
+
+
+class GuardedRoute(APIRoute):
+    """A route that nobody reaches without a key of the right scope, nor with too large a body."""
+
+    scope: ClassVar[Scope]
+    body_bytes: ClassVar[int | None]
+
+    def get_route_handler(self) -> Handler:
+        """The route's handler behind its guard."""
+        handle = super().get_route_handler()
+
+        async def guard(request: Request) -> Response:
+            caller = await admit(request)
+            if not caller.may(self.scope):
+                raise Forbidden(f"this asks for a key with the scope {self.scope}")
+            request.state.caller = caller
+            if self.body_bytes is None:
+                return await handle(request)
+            return await handle(Request(request.scope, limited(request, self.body_bytes)))
+
+        return guard
+
+
+def limited(request: Request, most_bytes: int) -> Receive:
+    """The request's body, which ends in an error as soon as it is known to be too large."""
+    announced = request.headers.get("content-length", "")
+    received = int(announced) if announced.isdecimal() else 0
+    check_size(received, most_bytes)
+    received = 0
+
+    async def receive() -> Message:
+        nonlocal received
+        message = await request.receive()
+        received += len(message.get("body", b""))
+        check_size(received, most_bytes)
+        return message
+
+    return receive
+
+
+def check_size(received: int, most_bytes: int) -> None:
+    """Raise what the framework lets through while it reads a body."""
+    if received > most_bytes:
+        raise HTTPException(413, f"The body may have {most_bytes:,} bytes at the most")
+
+
+def router_for(scope: Scope, tag: str, *, body_bytes: int | None = BODY_BYTES) -> APIRouter:
+    """A router all of whose routes ask for this scope, and take bodies up to this size."""
+    route = type(
+        f"{scope.title()}Route", (GuardedRoute,), {"scope": scope, "body_bytes": body_bytes}
+    )
+    return APIRouter(
+        route_class=route, tags=[tag], dependencies=[Security(BEARER)], responses=PROBLEMS
+    )
+
+
+def open_router(tag: str) -> APIRouter:
+    """A router for what everybody may see."""
+    return APIRouter(tags=[tag])
+
+
+async def admit(request: Request) -> Caller:
+    """Whom the request's key speaks for; raises Unauthorized."""
+    kind, _, key = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer":
+        raise Unauthorized
+    doorkeeper: Doorkeeper = request.app.state.parts.doorkeeper
+    caller = doorkeeper.recall(key.strip())
+    caller = caller or await run_in_threadpool(doorkeeper.admit, key.strip())
+    if caller is None:
+        raise Unauthorized("the key is unknown, expired or revoked")
+    return caller
+
+
+async def caller_of(request: Request) -> Caller:
+    """Whom the guard let in."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+Known = Annotated[Caller, Depends(caller_of)]

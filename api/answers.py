@@ -1,0 +1,292 @@
+"""What the interface answers: the forms that its documents show.
+
+Handlers answer with plain JSON out of `jobs/public.py`; a test compares the two.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+
+class FaultAnswer(BaseModel):
+    """One thing that is wrong with a request."""
+
+    field: str = Field(examples=["params.prompt"])
+    code: str = Field(examples=["required"])
+    message: str = Field(examples=["is required"])
+
+
+class Problem(BaseModel):
+    """What went wrong, in the form of RFC 9457; `code` stays the same for ever."""
+
+    type: str = Field(examples=["urn:darkroom:error:invalid_request"])
+    title: str
+    status: int = Field(examples=[422])
+    code: str = Field(examples=["invalid_request"])
+    detail: str
+    request_id: str | None
+    faults: list[FaultAnswer] = []
+
+
+#: Every guarded route may answer these.
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": description,
+        "content": {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+        },
+    }
+    for status, description in {
+        400: "The body cannot be read",
+        401: "No valid key",
+        403: "The key lacks the scope",
+        404: "There is no such thing in this project",
+        409: "Its state does not allow this",
+        413: "The body is too large",
+        422: "The request has faults, all of them listed",
+        503: "A part does not answer; try again",
+    }.items()
+}
+
+
+class Health(BaseModel):
+    """That the process lives."""
+
+    status: str
+
+
+class Ready(BaseModel):
+    """Every part, and `ok` or what is wrong with it."""
+
+    status: str
+    parts: dict[str, str]
+
+
+class Credits(BaseModel):
+    """Credits of one job."""
+
+    estimated: float | None
+    charged: float
+
+
+class OutputAnswer(BaseModel):
+    """A file that a job made."""
+
+    index: int
+    url: str
+    key: str
+    content_type: str
+    bytes: int
+    sha256: str
+    width: int | None
+    height: int | None
+    seed: int | None
+    finish_reason: str | None
+
+
+class JobAnswer(BaseModel):
+    """One paid call and its outputs."""
+
+    id: str
+    name: str | None
+    operation: str
+    state: str
+    held_for: str | None
+    priority: int
+    params: dict[str, Any]
+    inputs: dict[str, str]
+    batch_id: str | None
+    row: int | None
+    attempts: int
+    seed: int | None
+    finish_reason: str | None
+    credits: Credits
+    error: dict[str, Any] | None
+    outputs: list[OutputAnswer]
+    metadata: dict[str, Any]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class JobPage(BaseModel):
+    """Some jobs, the newest first; `next_cursor` leads on. A search may find nothing for a page."""
+
+    items: list[JobAnswer]
+    next_cursor: str | None
+
+
+class EventAnswer(BaseModel):
+    """One change of a job."""
+
+    id: int
+    job_id: str
+    batch_id: str | None
+    at: datetime
+    verb: str
+    origin: str | None
+    state: str
+    credits: float
+    note: str | None
+
+
+class AttemptAnswer(BaseModel):
+    """One try at the paid call."""
+
+    number: int
+    credential_id: str
+    fate: str
+    begun_at: datetime
+    http_status: int | None
+    result_id: str | None
+    note: str | None
+
+
+class History(BaseModel):
+    """A job's whole story."""
+
+    events: list[EventAnswer]
+    attempts: list[AttemptAnswer]
+
+
+class PriceRange(BaseModel):
+    """Credits of one call; `most` is null where it grows with the parameters."""
+
+    least: float
+    most: float | None
+
+
+class OperationAnswer(BaseModel):
+    """One kind of job."""
+
+    name: str
+    title: str
+    mode: str
+    media: str
+    legacy: bool
+    credits: PriceRange
+    params: dict[str, Any] = Field(description="JSON Schema of a job's params.")
+    inputs: dict[str, Any] = Field(description="JSON Schema of a job's inputs.")
+    rules: list[str] = Field(description="What ties parameters together, in words.")
+
+
+class OperationList(BaseModel):
+    """All operations."""
+
+    items: list[OperationAnswer]
+
+
+class Estimate(BaseModel):
+    """What jobs would cost."""
+
+    jobs: int
+    credits: float
+    seconds: float
+    by_operation: dict[str, int]
+
+
+class Spent(BaseModel):
+    """Credits spent."""
+
+    spent: float
+
+
+class Usage(BaseModel):
+    """What a project has asked for and paid."""
+
+    project: str
+    jobs: dict[str, int]
+    credits: Spent
+
+
+class CredentialAnswer(BaseModel):
+    """A Stability key as far as it may be known."""
+
+    id: str
+    name: str
+    credits: float | None
+    checked_at: datetime | None
+    stopped_at: datetime | None
+    stop_reason: str | None
+
+
+class Balance(BaseModel):
+    """What is left to spend."""
+
+    credits: float | None
+    credentials: list[CredentialAnswer]
+
+
+class BatchCredits(BaseModel):
+    """Credits of a batch."""
+
+    estimated: float | None
+    spent: float
+    budget: float | None
+
+
+class BatchAnswer(BaseModel):
+    """Many jobs under one name."""
+
+    id: str
+    name: str
+    size: int
+    counts: dict[str, int]
+    credits: BatchCredits
+    rate: float | None = Field(description="Jobs that ended in a second, in the mean.")
+    eta_seconds: int | None
+    next_row: int
+    paused_at: datetime | None
+    canceled_at: datetime | None
+    started_at: datetime | None
+    created_at: datetime
+
+
+class BatchPage(BaseModel):
+    """Some batches, the newest first."""
+
+    items: list[BatchAnswer]
+    next_cursor: str | None
+
+
+class RowError(BaseModel):
+    """Why a row was not let in."""
+
+    row: int
+    faults: list[FaultAnswer]
+
+
+class BatchReport(BatchAnswer):
+    """A batch, and what became of the jobs that came with it."""
+
+    accepted: int | None = None
+    refused: int | None = None
+    errors: list[RowError] = []
+
+
+class IngestReport(BaseModel):
+    """What became of rows; the first hundred faulty ones are named."""
+
+    accepted: int
+    refused: int
+    errors: list[RowError]
+    next_row: int
+
+
+class Changed(BaseModel):
+    """How many jobs were changed."""
+
+    changed: int
+
+
+class AssetAnswer(BaseModel):
+    """An uploaded input."""
+
+    id: str
+    sha256: str
+    content_type: str
+    bytes: int
+    width: int | None
+    height: int | None
+    created_at: datetime

@@ -1,0 +1,71 @@
+"""The application: its parts, its routes, and what surrounds them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+from api import documents
+from api.envelope import Envelope
+from api.metrics import registry_of
+from api.parts import build_parts
+from api.problems import answer_problem
+from api.readiness import Readiness
+from api.routes import account, assets, batches, catalog, events, health, jobs, outputs
+from jobs.errors import DarkroomError
+from jobs.settings import Settings
+
+ROUTERS = (
+    jobs.submitting,
+    jobs.reading,
+    outputs.router,
+    assets.uploading,
+    assets.reading,
+    batches.submitting,
+    batches.streaming,
+    batches.reading,
+    events.router,
+    catalog.router,
+    account.router,
+    health.router,
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The interface with these settings; it connects when it starts."""
+    app = FastAPI(
+        title="Darkroom",
+        summary="A job queue for the Stability AI API: nothing lost, nothing paid twice.",
+        version=documents.VERSION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.settings = settings
+    for kind in (DarkroomError, HTTPException, RequestValidationError, SQLAlchemyError):
+        app.add_exception_handler(kind, answer_problem)
+    for router in ROUTERS:
+        app.include_router(router)
+    documents.add_to(app)
+    app.add_middleware(Envelope)
+    return app
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Hold the connections while the application runs."""
+    parts = build_parts(app.state.settings)
+    app.state.parts = parts
+    app.state.readiness = Readiness(parts)
+    app.state.metrics = registry_of(parts)
+    parts.bulletin.start()
+    try:
+        yield
+    finally:
+        await parts.bulletin.stop()
+        parts.nudger.close()
+        parts.redis.close()
+        parts.database.close()

@@ -1,0 +1,8 @@
+"""Parts of addresses."""
+
+from typing import Annotated
+
+from fastapi import Path
+
+#: As `new_id` makes them; anything else cannot be there.
+Id = Annotated[str, Path(pattern="^[0-9a-z]{26}$", examples=["01jd3zq8m4v6x0f5y2k7c9r1hb"])]

@@ -1,0 +1,139 @@
+"""The rows of a batch, as they come -> jobs to let in, and the faults of the others."""
+
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from api.access import BODY_BYTES
+from api.bodies import JobBody
+from api.parts import Parts
+from api.problems import fault_of
+from jobs.errors import Fault
+from jobs.ingest import add_rows
+from jobs.queue.intake import NewJob
+from jobs.references import keep_inputs
+from jobs.settings import OnUncertain
+
+#: Rows let in by one transaction, and the bytes of their lines that may be in memory.
+ROWS_AT_ONCE = 500
+BYTES_AT_ONCE = 1024 * 1024
+#: Faulty rows that an answer names.
+MOST_SHOWN = 100
+
+#: What of `defaults` is mixed with a row's own, name by name.
+MIXED = ("params", "inputs", "metadata")
+
+
+@dataclass(frozen=True)
+class Common:
+    """What all rows of a batch have in common."""
+
+    project_id: str
+    on_uncertain: OnUncertain
+    defaults: Mapping[str, Any]
+
+    def job_of(self, parts: Parts, row: int, raw: Any) -> NewJob | list[Fault]:
+        """The job of a row, or what is wrong with it."""
+        try:
+            body = JobBody.model_validate(mixed(self.defaults, raw))
+        except ValidationError as error:
+            return [
+                fault_of({**item, "loc": ("body", *item["loc"])})
+                for item in error.errors(include_url=False)
+            ]
+        inputs = keep_inputs(parts.database, parts.storage, self.project_id, body.inputs)
+        return body.as_new_job(inputs, self.on_uncertain, row=row)
+
+
+def mixed(defaults: Mapping[str, Any], raw: Any) -> Any:
+    """A row over the defaults; what is no object stays as it is, and is refused as that."""
+    if not isinstance(raw, Mapping):
+        return raw
+    whole = {**defaults, **raw}
+    for name in MIXED:
+        parts = (defaults.get(name), raw.get(name))
+        if all(isinstance(part, Mapping) for part in parts):
+            whole[name] = {**defaults[name], **raw[name]}
+    return whole
+
+
+@dataclass
+class Report:
+    """What became of rows."""
+
+    rows: int = 0
+    refused: int = 0
+    errors: list[dict[str, Any]] = field(default_factory=list)
+
+    def refuse(self, row: int, faults: Iterable[Fault]) -> None:
+        """Note a row's faults."""
+        self.refused += 1
+        if len(self.errors) < MOST_SHOWN:
+            self.errors.append({"row": row, "faults": [asdict(fault) for fault in faults]})
+
+    def public(self) -> dict[str, Any]:
+        """As the answer has it."""
+        accepted = self.rows - self.refused
+        errors = sorted(self.errors, key=lambda error: int(error["row"]))
+        return {"accepted": accepted, "refused": self.refused, "errors": errors}
+
+
+class Loader:
+    """Lets the lines of one stream in, piece by piece, each in a transaction of its own."""
+
+    def __init__(self, parts: Parts, common: Common, batch_id: str, *, from_row: int) -> None:
+        self._parts = parts
+        self._common = common
+        self._batch_id = batch_id
+        self._next = from_row
+        self.report = Report()
+
+    def add(self, lines: list[bytes]) -> None:
+        """Let these lines in; raises Conflict when the batch takes none any more."""
+        jobs: list[NewJob] = []
+        refused: dict[int, list[Fault]] = {}
+        for row, line in enumerate(lines, start=self._next):
+            job = self._job_of(row, line)
+            if isinstance(job, NewJob):
+                jobs.append(job)
+            else:
+                refused[row] = job
+        database, project_id = self._parts.database, self._common.project_id
+        now = database.now()
+        with database.transaction() as db:
+            refused |= add_rows(db, project_id, self._batch_id, jobs, now)
+        self._next += len(lines)
+        self.report.rows += len(lines)
+        for row in sorted(refused):
+            self.report.refuse(row, refused[row])
+
+    def _job_of(self, row: int, line: bytes) -> NewJob | list[Fault]:
+        try:
+            raw = json.loads(line)
+        except (ValueError, RecursionError):
+            return [Fault(field="", code="json_invalid", message="is no JSON")]
+        return self._common.job_of(self._parts, row, raw)
+
+
+async def pieces_of(stream: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+    """The lines that are not empty, some at a time, however the bytes arrive."""
+    lines: list[bytes] = []
+    size, rest = 0, b""
+    async for chunk in stream:
+        *whole, rest = (rest + chunk).split(b"\n")
+        if len(rest) > BODY_BYTES:
+            raise HTTPException(413, f"A line may have {BODY_BYTES:,} bytes at the most")
+        for line in filter(bytes.strip, whole):
+            lines.append(line)
+            size += len(line)
+            if len(lines) == ROWS_AT_ONCE or size >= BYTES_AT_ONCE:
+                yield lines
+                lines, size = [], 0
+    if rest.strip():
+        lines.append(rest)
+    if lines:
+        yield lines

@@ -1,0 +1,64 @@
+"""Runs the interface on a socket until it is told to stop; then finishes what it has begun."""
+
+import signal
+import socket
+import sys
+from typing import NoReturn
+
+import uvicorn
+from fastapi import FastAPI
+
+from api.app import create_app
+from api.parts import Parts
+from jobs.settings import Settings
+
+BACKLOG = 2048
+
+
+def serve(settings: Settings, *, host: str, port: int) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code. Says on stdout where, once it can."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Uvicorn passes the signal on when all is finished, and that is no failure.
+        signal.signal(number, leave)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family, backlog=BACKLOG) as listener:
+        app = create_app(settings)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=int(settings.darkroom_grace_seconds),
+            h11_max_incomplete_event_size=64 * 1024,
+        )
+        announce(listener)
+        Server(config, app).run(sockets=[listener])
+    return 0
+
+
+class Server(uvicorn.Server):
+    """Uvicorn's, which waits for requests to end; those who wait for jobs are let go first."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more requests, and finish those that are there."""
+        parts: Parts = self._app.state.parts
+        parts.bulletin.close()
+        await super().shutdown(sockets)
+
+
+def leave(_number: int, _frame: object) -> NoReturn:
+    """End well."""
+    sys.exit(0)
+
+
+def announce(listener: socket.socket) -> None:
+    """Tell whoever started us the address; connections wait until we take them."""
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    sys.stdout.write(f"api ready http://{shown}:{port}\n")
+    sys.stdout.flush()

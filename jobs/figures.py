@@ -1,0 +1,33 @@
+"""Figures for operators, over all projects: what is held and why, what is uncertain, who pays."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from jobs.models import Attempt, Credential, Job, table
+from jobs.states import JobState
+
+JOB = table(Job)
+ATTEMPT = table(Attempt)
+CREDENTIAL = table(Credential)
+
+
+def held_by_reason(db: Connection) -> dict[str, int]:
+    """How many jobs are held for what."""
+    rows = db.execute(
+        select(JOB.c.held_for, func.count())
+        .where(JOB.c.state == JobState.HELD)
+        .group_by(JOB.c.held_for)
+    )
+    return {str(reason): int(jobs) for reason, jobs in rows}
+
+
+def uncertain_attempts(db: Connection) -> int:
+    """How many paid calls lost their answers, ever."""
+    found = select(func.count()).where(ATTEMPT.c.uncertain_at.is_not(None))
+    return int(db.execute(found).scalar_one())
+
+
+def credentials(db: Connection) -> list[Row[Any]]:
+    """Every credential and what is known of its balance."""
+    return list(db.execute(select(CREDENTIAL).order_by(CREDENTIAL.c.name, CREDENTIAL.c.id)))

@@ -1,0 +1,104 @@
+"""Batches from outside: rows come first, in as many pieces as it takes, and then the start.
+
+Rows of a batch that is not started wait; a piece that is sent again changes nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from jobs.batches import BATCH, JOB, NewBatch, get_batch, open_batch
+from jobs.db import Database
+from jobs.errors import Conflict, Fault
+from jobs.queue.intake import NewJob, submit
+from jobs.queue.starting import release_started
+from jobs.submission import faults_by_job
+
+RowFaults = Mapping[int, list[Fault]]
+
+
+def open_once(database: Database, wanted: NewBatch, *, project_id: str) -> tuple[str, bool]:
+    """Make a batch, or find the same one made before; raises Conflict for another of that name."""
+    try:
+        return _open(database, wanted, project_id)
+    except IntegrityError:
+        # Somebody made it in the same moment; now it is there.
+        return _open(database, wanted, project_id)
+
+
+def _open(database: Database, wanted: NewBatch, project_id: str) -> tuple[str, bool]:
+    now = database.now()
+    with database.transaction() as db:
+        return open_batch(db, wanted, now, project_id=project_id)
+
+
+def add_rows(
+    db: Connection, project_id: str, batch_id: str, jobs: Sequence[NewJob], now: datetime
+) -> RowFaults:
+    """Let rows in; raises Conflict once the batch is started. Returns the faults of the others.
+
+    Rows that are there already stay as they are.
+    """
+    batch = lock_batch(db, project_id, batch_id)
+    if batch.loaded_at is not None or batch.canceled_at is not None:
+        raise Conflict("the batch is started or canceled already, and takes no more rows")
+    faults = faults_by_job(db, project_id, jobs)
+    good = [job for place, job in enumerate(jobs) if place not in faults]
+    if good:
+        ids = submit(db, good, now, project_id=project_id, batch_id=batch_id, is_waiting=True)
+        _count(db, batch, ids)
+    return {row_of(jobs[place]): found for place, found in faults.items()}
+
+
+def row_of(job: NewJob) -> int:
+    """The row of a batch's job."""
+    assert job.row is not None
+    return job.row
+
+
+def lock_batch(db: Connection, project_id: str, batch_id: str) -> Row[Any]:
+    """The batch, so that its rows come one piece after the other; raises NotFound."""
+    get_batch(db, project_id, batch_id)
+    return db.execute(select(BATCH).where(BATCH.c.id == batch_id).with_for_update()).one()
+
+
+def _count(db: Connection, batch: Row[Any], ids: Sequence[str]) -> None:
+    price = select(func.coalesce(func.sum(JOB.c.estimated_milli), 0)).where(JOB.c.id.in_(ids))
+    milli = batch.about.get("credits_milli", 0) + int(db.execute(price).scalar_one())
+    db.execute(
+        update(BATCH)
+        .where(BATCH.c.id == batch.id)
+        .values(size=BATCH.c.size + len(ids), about=batch.about | {"credits_milli": milli})
+    )
+
+
+def next_row(db: Connection, batch_id: str) -> int:
+    """The row behind the last one that is in."""
+    last = select(func.max(JOB.c.row)).where(JOB.c.batch_id == batch_id)
+    found = db.execute(last).scalar_one()
+    return 0 if found is None else int(found) + 1
+
+
+def start(database: Database, project_id: str, batch_id: str) -> Iterator[int]:
+    """Start a batch; yields how many of its jobs were queued by now.
+
+    Once begun it is started; if it is cut off, the same again queues the rest.
+    """
+    now = database.now()
+    with database.transaction() as db:
+        if lock_batch(db, project_id, batch_id).canceled_at is not None:
+            raise Conflict("the batch is canceled")
+        loaded_at = func.coalesce(BATCH.c.loaded_at, now)
+        db.execute(update(BATCH).where(BATCH.c.id == batch_id).values(loaded_at=loaded_at))
+    queued = 0
+    while True:
+        now = database.now()
+        with database.transaction() as db:
+            released = release_started(db, batch_id, now)
+        queued += released
+        yield queued
+        if not released:
+            return
