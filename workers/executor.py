@@ -81,7 +81,25 @@ NO_CREDENTIAL = JobError(
 
 
 def execute(r: Resources, claim: Claim) -> None:
-    """Do the job's next step, and settle what comes of it."""
+    """Do the job's next step, and settle what comes of it; suspects go one at a time.
+
+    A worker died of this job, or of one beside it: when suspects share no process, the next death
+    tells which it was.
+    """
+    if claim.crashes == 0:
+        see_through(r, claim)
+        return
+    if not r.suspect.acquire(blocking=False):
+        r.persist(lambda db, now: leases.give_back(db, claim, now + AWAY_DELAY))
+        return
+    try:
+        see_through(r, claim)
+    finally:
+        r.suspect.release()
+
+
+def see_through(r: Resources, claim: Claim) -> None:
+    """Do one step, and settle it, whatever is raised."""
     operation = find_operation(claim.operation)
     try:
         outcome = step(r, operation, claim)

@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
-from threading import Event
+from threading import Event, Lock
 from typing import TypeVar
 
 import redis
@@ -48,6 +48,8 @@ class Resources:
     #: Set when its time is up.
     ended: Event = field(default_factory=Event)
     changes: Changes = field(default_factory=Changes)
+    #: Held by the one job here whose earlier worker died.
+    suspect: Lock = field(default_factory=Lock)
     #: How long it takes to commit an intent, lately.
     intent_seconds: float = 0.02
     #: Until when the leases surely hold, by the monotonic clock.
