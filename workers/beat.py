@@ -10,7 +10,7 @@ from threading import Event
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from jobs import tallies
+from jobs import idempotency, tallies
 from jobs.credentials import Keyring
 from jobs.db import Database
 from jobs.limiter.permits import Limiter, connect
@@ -59,6 +59,7 @@ class Beat:
         self._rescue = Duty("rescue", 1.0, lambda: rescue_lost_jobs(database, settings.poll_gap))
         self._duties = [
             self._rescue,
+            Duty("promises", 60.0, self._forget_promises),
             Duty("tally", 1.0, self._fold),
             Duty("release", 2.0, lambda: release_held_jobs(database, keyring.ids)),
             Duty(
@@ -98,6 +99,11 @@ class Beat:
                 duty.due = now + duty.every
                 duty.do()
         return self._dispatcher.step()
+
+    def _forget_promises(self) -> None:
+        now = self._database.now()
+        with self._database.transaction() as db:
+            idempotency.forget_old(db, now)
 
     def _fold(self) -> None:
         with self._database.transaction() as db:

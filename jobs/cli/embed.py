@@ -23,6 +23,7 @@ from jobs.models import Attempt, Job, table
 from jobs.presence import is_anybody_there
 from jobs.settings import Settings, read_settings
 from jobs.states import JobState
+from jobs.vault import open_vault
 
 READY = timedelta(seconds=20)
 #: The key that the sandbox is asked with; it takes any.
@@ -45,7 +46,7 @@ def services(settings: Settings, database: Database, say: Say) -> Iterator[Runni
     """Start whatever is missing for work to be done; all of it ends with this process."""
     with ExitStack() as stack:
         settings = with_redis(stack, settings, say)
-        is_sandbox = not settings.api_keys
+        is_sandbox = not (settings.api_keys or has_sealed_key(database, settings))
         if is_worked(settings):
             yield Running(settings, is_sandbox, has_own_worker=False)
             return
@@ -60,6 +61,11 @@ def services(settings: Settings, database: Database, say: Say) -> Iterator[Runni
         grace = timedelta(seconds=settings.darkroom_grace_seconds + 5)
         stack.enter_context(Supervisor(settings.home, [worker], grace=grace, say=say))
         yield Running(settings, is_sandbox, has_own_worker=True)
+
+
+def has_sealed_key(database: Database, settings: Settings) -> bool:
+    """Whether the database holds a key that the settings' secret opens."""
+    return bool(Keyring(database, (), open_vault(settings)).ids)
 
 
 def is_worked(settings: Settings) -> bool:
@@ -109,6 +115,16 @@ def with_sandbox(stack: ExitStack, settings: Settings, say: Say) -> Settings:
         **known(settings),
         stability_api_key=SANDBOX_KEY,
         stability_api_host=f"http://127.0.0.1:{port}",
+    )
+
+
+def api_program(settings: Settings, host: str, port: int) -> Program:
+    """The HTTP API as a child."""
+    return Program(
+        name="api",
+        command=(sys.executable, "-m", "jobs", "api", "--host", host, "--port", str(port)),
+        environment=environment(settings),
+        is_ready=lambda: answers(port),
     )
 
 

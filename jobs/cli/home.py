@@ -1,11 +1,14 @@
 """What a command needs: settings, database, bucket."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from dotenv import dotenv_values
 from sqlalchemy.exc import OperationalError
 
 from jobs.db import Database, ensure
@@ -30,10 +33,18 @@ class Home:
 
 def settings_for(process: str) -> Settings:
     """Read the settings and start the logs."""
+    lend_aws_settings(Path(".env"))
     settings = read_settings()
     protect(*settings.secrets)
     configure_logs(settings.darkroom_log, process=process)
     return settings
+
+
+def lend_aws_settings(env_file: Path) -> None:
+    """Let boto3, which reads only the environment, see the AWS settings of `.env`."""
+    for name, value in dotenv_values(env_file).items():
+        if name.startswith("AWS_") and value is not None:
+            os.environ.setdefault(name, value)
 
 
 def prepare(settings: Settings) -> Database:

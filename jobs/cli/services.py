@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
+from jobs import keys
 from jobs.cli import doctor as checks
-from jobs.cli.embed import services
+from jobs.cli.embed import READY, api_program, services
 from jobs.cli.home import prepare, settings_for
+from jobs.db import Database
+from jobs.embedded.supervisor import Supervisor
 from jobs.errors import SettingsError
+from jobs.models import DEFAULT_PROJECT
 from jobs.schema import HEAD
 from jobs.settings import Settings
 
@@ -27,19 +31,42 @@ def add_to(app: typer.Typer) -> None:
     )(sandbox)
 
 
-def up() -> None:
-    """Run everything that is not running yet, until Ctrl-C."""
+def up(
+    host: Annotated[str, typer.Option(help="Where the API listens.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+) -> None:
+    """Run everything that is not running yet, until Ctrl-C: API, worker, dispatcher, beat."""
     settings = settings_for("up")
     database = prepare(settings)
     stopping = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    with services(settings, database, lambda line: print(line, file=sys.stderr)) as running:
-        if running.is_sandbox:
-            print("SANDBOX: STABILITY_API_KEY is not set, so a stand-in plays the API")
-        word = "worker and dispatcher run" if running.has_own_worker else "a worker runs already"
-        print(f"{word}; home {settings.home}; Ctrl-C ends", flush=True)
-        stopping.wait()
+    with services(settings, database, tell) as running:
+        api = api_program(running.settings, host, port)
+        with Supervisor(settings.home, [api], say=tell) as supervisor:
+            supervisor.wait_until_ready(READY)
+            if running.is_sandbox:
+                print("SANDBOX: STABILITY_API_KEY is not set, so a stand-in plays the API")
+            work = "worker and beat run" if running.has_own_worker else "a worker runs already"
+            print(f"http://{host}:{port}: {work}; home {settings.home}; Ctrl-C ends")
+            if (key := first_key(database)) is not None:
+                print(f"key {key} (shown this once; `darkroom keys create` makes more)")
+            sys.stdout.flush()
+            stopping.wait()
+
+
+def tell(line: str) -> None:
+    """Say what becomes of a child."""
+    print(line, file=sys.stderr)
+
+
+def first_key(database: Database) -> str | None:
+    """An admin key, if there was none of any kind."""
+    now = database.now()
+    with database.transaction() as db:
+        if keys.list_keys(db):
+            return None
+        return keys.create_key(db, DEFAULT_PROJECT, {keys.Scope.ADMIN}, now)[0]
 
 
 def worker(
@@ -47,7 +74,7 @@ def worker(
 ) -> None:
     """Work on jobs until SIGTERM. Run as many as you like."""
     settings = needs_redis(settings_for("worker"))
-    if not settings.api_keys:
+    if not settings.api_keys and settings.darkroom_secret_key is None:
         raise SettingsError(
             "STABILITY_API_KEY: a worker needs a key; for a trial use `darkroom up`"
         )
