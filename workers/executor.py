@@ -7,9 +7,10 @@ ends instead: the job's due time brings it back.
 import time
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import requests
+from sqlalchemy import Connection
 
 from jobs import backoff
 from jobs.catalog.loader import operation as find_operation
@@ -30,7 +31,7 @@ from jobs.outcomes import (
     Unfunded,
 )
 from jobs.polling import growing_delay
-from jobs.queue import attempts, leases, settling
+from jobs.queue import attempts, breaker, leases, settling
 from jobs.queue.moves import Claim
 from jobs.stability import form
 from jobs.states import JobState
@@ -177,11 +178,14 @@ def begin(r: Resources, claim: Claim, permit: Permit) -> Claim | None:
         return None
     crash_point("before_intent")
     asked_at = time.monotonic()
-    begun = r.commits.run(
-        lambda db, now: attempts.begin(
-            db, claim, now, credential_id=permit.credential_id, owner=r.owner
-        )
-    )
+
+    def commit(db: Connection, now: datetime) -> Claim | None:
+        # It may have opened since this job was sent.
+        if not breaker.may_begin(db, now):
+            return None
+        return attempts.begin(db, claim, now, credential_id=permit.credential_id, owner=r.owner)
+
+    begun = r.commits.run(commit)
     r.intent_seconds += INTENT_SMOOTHING * (time.monotonic() - asked_at - r.intent_seconds)
     return begun
 

@@ -40,6 +40,23 @@ def next_probe(db: Connection, now: datetime) -> datetime | None:
     return max(losses) + min(wait, LONGEST_PROBE)
 
 
+def may_begin(db: Connection, now: datetime) -> bool:
+    """Whether a paid call may be begun: the breaker is closed, or this is the one probe."""
+    probe_at = next_probe(db, now)
+    if probe_at is None:
+        return True
+    probing = (
+        select(ATTEMPT.c.id)
+        .where(
+            ATTEMPT.c.begun_at >= probe_at,
+            ATTEMPT.c.refused_at.is_(None),
+            ATTEMPT.c.uncertain_at.is_(None),
+        )
+        .limit(1)
+    )
+    return now >= probe_at and db.execute(probing).first() is None
+
+
 def _was_answered(db: Connection, *, since: datetime) -> bool:
     """Whether a paid call was answered since; only calls begun lately can have been."""
     found: Any = db.execute(
