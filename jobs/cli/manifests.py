@@ -1,8 +1,10 @@
 """`darkroom run` and `darkroom export`: a manifest in, a dataset out."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +13,9 @@ from rich.console import Console
 
 from jobs.catalog.operation import MILLI
 from jobs.cli.export import export_batch
-from jobs.cli.home import open_home, print_json, settings_for
+from jobs.cli.home import Home, open_home, print_json, settings_for
 from jobs.cli.work import run_batch
+from jobs.dataset import Summary
 from jobs.errors import InvalidManifest
 from jobs.estimates import expected_seconds
 from jobs.manifest import Expansion, Review, check, fingerprint
@@ -21,6 +24,25 @@ from jobs.settings import Settings
 
 #: What `run` exits with.
 SOME_FAILED, USAGE = 1, 2
+
+
+class Format(StrEnum):
+    """What a dataset looks like on disk."""
+
+    FILES = "files"
+
+
+class Policy(StrEnum):
+    """What happens to a job when the answer to its paid call was lost."""
+
+    RETRY = "retry"
+    HOLD = "hold"
+    FAIL = "fail"
+
+
+Export = Callable[[Home, str, Path], Summary]
+#: A new format is a member above and a line here.
+EXPORTS: dict[Format, Export] = {Format.FILES: export_batch}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +54,8 @@ class Order:
     name: str
     out: Path
     budget_milli: int | None
-    on_uncertain: str | None
+    on_uncertain: Policy | None
+    export: Export
     as_json: bool
     is_agreed: bool
 
@@ -51,9 +74,9 @@ def run(
     repeat: Annotated[int, typer.Option(min=1, help="Each row so many times.")] = 1,
     name: Annotated[str | None, typer.Option(help="Of the batch; the manifest's own.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the dataset.")] = None,
-    format_: Annotated[str, typer.Option("--format", help="files")] = "files",
+    format_: Annotated[Format, typer.Option("--format")] = Format.FILES,
     budget: Annotated[str | None, typer.Option(metavar="CREDITS")] = None,
-    on_uncertain: Annotated[str | None, typer.Option(metavar="retry|hold|fail")] = None,
+    on_uncertain: Annotated[Policy | None, typer.Option(help="For lost answers.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count and price, send nothing.")
     ] = False,
@@ -61,17 +84,8 @@ def run(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Make a picture, video or model for every row; the same again goes on where it stopped."""
-    if format_ != "files":
-        raise typer.BadParameter("only files can be written yet", param_hint="--format")
-    if on_uncertain not in {None, "retry", "hold", "fail"}:
-        raise typer.BadParameter("is retry, hold or fail", param_hint="--on-uncertain")
     settings = settings_for("run")
-    expansion = Expansion(
-        operation=operation,
-        set=dict(pair(text, "--set") for text in set_ or []),
-        matrix={k: tuple(v.split(",")) for k, v in (pair(m, "--matrix") for m in matrix or [])},
-        repeat=repeat,
-    )
+    expansion = read_expansion(operation, set_ or [], matrix or [], repeat)
     review = check(manifest, expansion)
     if not review.is_sound:
         raise InvalidManifest(review.lines())
@@ -82,6 +96,7 @@ def run(
         out=out or Path("pictures") / (name or manifest.stem),
         budget_milli=credits_in(budget),
         on_uncertain=on_uncertain,
+        export=EXPORTS[format_],
         as_json=as_json,
         is_agreed=yes,
     )
@@ -99,18 +114,29 @@ def run(
 def export(
     batch: Annotated[str, typer.Argument(help="Its name or id.")],
     out: Annotated[Path, typer.Option(help="Folder of the dataset.")],
-    format_: Annotated[str, typer.Option("--format", help="files")] = "files",
+    format_: Annotated[Format, typer.Option("--format")] = Format.FILES,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Write a batch's outputs as a dataset; any time, also while it runs."""
-    if format_ != "files":
-        raise typer.BadParameter("only files can be written yet", param_hint="--format")
     with open_home() as home:
-        summary = export_batch(home, batch, out)
+        summary = EXPORTS[format_](home, batch, out)
     if as_json:
         print_json(vars(summary))
     else:
         print(f"{summary.files} files of {summary.jobs} jobs in {out}")
+
+
+def read_expansion(
+    operation: str | None, set_: list[str], matrix: list[str], repeat: int
+) -> Expansion:
+    """What the options make of each row."""
+    axes = (pair(text, "--matrix") for text in matrix)
+    return Expansion(
+        operation=operation,
+        set=dict(pair(text, "--set") for text in set_),
+        matrix={name: tuple(values.split(",")) for name, values in axes},
+        repeat=repeat,
+    )
 
 
 def pair(text: str, option: str) -> tuple[str, str]:

@@ -4,23 +4,26 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from redis import Redis
 from rich.console import Console
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from jobs import assets, batches, tallies
 from jobs.cli.embed import Running, services
-from jobs.cli.export import export_batch
 from jobs.cli.home import Home, prepare
 from jobs.cli.progress import watching
 from jobs.dataset import Summary
 from jobs.dataset.folder import claim
-from jobs.db import Database
 from jobs.history import list_jobs
 from jobs.limiter.permits import connect
 from jobs.manifest import JobRow, Review, fingerprint, rows
+from jobs.models import DEFAULT_PROJECT
 from jobs.nudge import nudge
+from jobs.presence import is_anybody_there
 from jobs.public import batch_public, credits_of
 from jobs.queue import desk
 from jobs.queue.intake import NewJob
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 
 #: Between two looks at the counts.
 LOOK_SECONDS = 0.25
+#: Held jobs that are looked at for their reasons.
+HELD_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ def run_batch(settings: Settings, order: "Order", review: Review, console: Conso
         batch_id = load(home, order, review)
         with interruptible():
             is_interrupted = not watch(home, batch_id, review.count, console)
-    summary = export_batch(home, batch_id, order.out)
+    summary = order.export(home, batch_id, order.out)
     with database.reading() as db:
         tallied = tallies.counts(db, batch_id=batch_id)
         batch = batches.get_batch(db, home.project_id, batch_id)
@@ -152,44 +157,56 @@ def new_jobs(home: Home, order: "Order") -> Iterator[NewJob]:
 
 def watch(home: Home, batch_id: str, total: int, console: Console) -> bool:
     """Show the batch until nothing of it can go on; False if it was interrupted."""
+    sight = Sight(Counts({}, 0))
+    assert home.settings.redis_url is not None
+    broker = connect(home.settings.redis_url)
     with watching(console, total) as view:
         try:
-            while True:
-                counts, note = look(home.database, batch_id)
-                view.show(counts, note)
-                if is_settled(home.database, batch_id, counts, total):
-                    return True
+            while not sight.is_settled(total):
+                sight = look(home, broker, batch_id, sight)
+                view.show(sight.counts, sight.note)
                 time.sleep(LOOK_SECONDS)
         except Interrupted:
             return False
+    return True
 
 
-def look(database: Database, batch_id: str) -> tuple[Counts, str]:
-    """The batch's counts, and what a person should know besides."""
-    with database.reading() as db:
-        counts = tallies.counts(db, batch_id=batch_id)
-        note = ""
-        if counts.of(JobState.HELD):
-            held = list_jobs_held(db, batch_id)
-            note = "held for " + ", ".join(sorted(held))
-    return counts, note
+@dataclass(frozen=True)
+class Sight:
+    """What a look at a batch shows."""
+
+    counts: Counts
+    #: What its held jobs are held for.
+    held_for: frozenset[str] = frozenset()
+    #: What a person should know besides.
+    note: str = ""
+
+    def is_settled(self, total: int) -> bool:
+        """Whether every job has ended, or waits for a person."""
+        ended = self.counts.finished + self.counts.of(JobState.HELD)
+        return self.counts.total >= total and ended >= total and "funds" not in self.held_for
 
 
-def list_jobs_held(db: Any, batch_id: str) -> set[str]:
+def look(home: Home, broker: Redis, batch_id: str, before: Sight) -> Sight:
+    """See how the batch does now; what was seen before while the database is away."""
+    try:
+        with home.database.reading() as db:
+            counts = tallies.counts(db, batch_id=batch_id)
+            held_for = held_reasons(db, batch_id) if counts.of(JobState.HELD) else frozenset()
+    except SQLAlchemyError as error:
+        return replace(before, note=f"the database does not answer ({type(error).__name__})")
+    notes = [f"held for {', '.join(sorted(held_for))}"] if held_for else []
+    if not is_anybody_there(broker):
+        notes.append(f"no worker answers, see {home.settings.home / 'log' / 'worker.log'}")
+    return Sight(counts, held_for, "; ".join(notes))
+
+
+def held_reasons(db: Connection, batch_id: str) -> frozenset[str]:
     """What the batch's held jobs are held for, as far as a page shows."""
-    jobs = list_jobs(db, "default", states=[JobState.HELD], batch_id=batch_id, limit=200)
-    return {job.held_for for job in jobs}
-
-
-def is_settled(database: Database, batch_id: str, counts: Counts, total: int) -> bool:
-    """Whether every job has ended, or waits for a person."""
-    held = counts.of(JobState.HELD)
-    if counts.total < total or counts.finished + held < total:
-        return False
-    if held == 0:
-        return True
-    with database.reading() as db:
-        return "funds" not in list_jobs_held(db, batch_id)
+    jobs = list_jobs(
+        db, DEFAULT_PROJECT, states=[JobState.HELD], batch_id=batch_id, limit=HELD_SHOWN
+    )
+    return frozenset(job.held_for for job in jobs)
 
 
 def conclude(
