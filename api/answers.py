@@ -234,6 +234,7 @@ class BatchAnswer(BaseModel):
     size: int
     counts: dict[str, int]
     credits: BatchCredits
+    uncertain: int = Field(description="Paid calls whose answers were lost.")
     rate: float | None = Field(description="Jobs that ended in a second, in the mean.")
     eta_seconds: int | None
     next_row: int

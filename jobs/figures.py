@@ -22,9 +22,13 @@ def held_by_reason(db: Connection) -> dict[str, int]:
     return {str(reason): int(jobs) for reason, jobs in rows}
 
 
-def uncertain_attempts(db: Connection) -> int:
-    """How many paid calls lost their answers, ever."""
+def uncertain_attempts(db: Connection, batch_id: str | None = None) -> int:
+    """How many paid calls lost their answers, ever: of a batch, or of all jobs."""
     found = select(func.count()).where(ATTEMPT.c.uncertain_at.is_not(None))
+    if batch_id is not None:
+        found = found.join_from(ATTEMPT, JOB, JOB.c.id == ATTEMPT.c.job_id).where(
+            JOB.c.batch_id == batch_id
+        )
     return int(db.execute(found).scalar_one())
 
 

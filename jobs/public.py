@@ -128,8 +128,13 @@ def credential_public(credential: Row[Any]) -> dict[str, Any]:
     }
 
 
-def batch_public(batch: Row[Any], counts: Counts, *, now: datetime | None = None) -> dict[str, Any]:
-    """The public form of a batch; with `now` it says how fast it goes and how long it will."""
+def batch_public(
+    batch: Row[Any], counts: Counts, *, uncertain: int = 0, now: datetime | None = None
+) -> dict[str, Any]:
+    """The public form of a batch; with `now` it says how fast it goes and how long it will.
+
+    `uncertain` is the number of paid calls whose answers were lost.
+    """
     about: Mapping[str, Any] = batch.about
     rate = rate_of(batch, counts, now) if now is not None else None
     left = counts.total - counts.finished
@@ -143,6 +148,7 @@ def batch_public(batch: Row[Any], counts: Counts, *, now: datetime | None = None
             "spent": credits_of(counts.charged_milli),
             "budget": credits_of(batch.budget_milli),
         },
+        "uncertain": uncertain,
         "rate": rate,
         "eta_seconds": round(left / rate) if rate and not batch.paused_at else None,
         "paused_at": when(batch.paused_at),

@@ -15,7 +15,7 @@ from api.listed import let_list_in, open_empty
 from api.parts import Parts, UsesParts
 from api.paths import Id
 from api.rows import Common, Loader, pieces_of
-from jobs import batches, ingest, tallies
+from jobs import batches, figures, ingest, tallies
 from jobs.errors import Conflict
 from jobs.keys import Scope
 from jobs.public import batch_public
@@ -165,5 +165,6 @@ def look(parts: Parts, project_id: str, batch_id: str) -> dict[str, Any]:
 def show(parts: Parts, db: Connection, batch: Any) -> dict[str, Any]:
     """A batch with its counts."""
     counts = tallies.counts(db, batch_id=batch.id)
-    shown = batch_public(batch, counts, now=parts.database.now())
+    uncertain = figures.uncertain_attempts(db, batch.id)
+    shown = batch_public(batch, counts, uncertain=uncertain, now=parts.database.now())
     return shown | {"next_row": ingest.next_row(db, batch.id)}

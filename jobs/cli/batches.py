@@ -6,7 +6,7 @@ import typer
 from sqlalchemy import Connection
 
 from jobs import batches as store
-from jobs import tallies
+from jobs import figures, tallies
 from jobs.cli.home import Home, open_home, print_json
 from jobs.cli.progress import states
 from jobs.public import batch_public, credits_of
@@ -33,12 +33,19 @@ def list_batches(context: typer.Context, as_json: AsJson = False) -> None:
         return
     with open_home() as home, home.database.reading() as db:
         found = store.list_batches(db, home.project_id)
-        counted = [(batch, tallies.counts(db, batch_id=batch.id)) for batch in found]
+        counted = [
+            (
+                batch,
+                tallies.counts(db, batch_id=batch.id),
+                figures.uncertain_attempts(db, batch.id),
+            )
+            for batch in found
+        ]
     if as_json:
-        print_json([batch_public(batch, counts) for batch, counts in counted])
+        print_json([batch_public(b, counts, uncertain=lost) for b, counts, lost in counted])
         return
-    for batch, counts in counted:
-        print(line(batch, counts))
+    for batch, counts, uncertain in counted:
+        print(line(batch, counts, uncertain))
 
 
 @commands.command("show")
@@ -97,17 +104,22 @@ def tell(db: Connection, home: Home, name: str, *, as_json: bool) -> None:
     """Show one batch."""
     batch = store.get_batch(db, home.project_id, name)
     counts = tallies.counts(db, batch_id=batch.id)
+    uncertain = figures.uncertain_attempts(db, batch.id)
     if as_json:
-        print_json(batch_public(batch, counts))
+        print_json(batch_public(batch, counts, uncertain=uncertain))
     else:
-        print(line(batch, counts))
+        print(line(batch, counts, uncertain))
 
 
-def line(batch: Any, counts: tallies.Counts) -> str:
+def line(batch: Any, counts: tallies.Counts, uncertain: int) -> str:
     """A batch in one line."""
-    paused = "  paused" if batch.paused_at else ""
-    shown = states(counts)
-    return (
-        f"{batch.id}  {batch.name}  {counts.finished}/{batch.size} done  "
-        f"{credits_of(counts.charged_milli)} credits{paused}{'  ' + shown if shown else ''}"
-    )
+    parts = [
+        batch.id,
+        batch.name,
+        f"{counts.finished}/{batch.size} done",
+        f"{credits_of(counts.charged_milli)} credits",
+        "paused" if batch.paused_at else "",
+        f"{uncertain} paid calls lost their answers" if uncertain else "",
+        states(counts),
+    ]
+    return "  ".join(part for part in parts if part)

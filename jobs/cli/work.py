@@ -12,7 +12,7 @@ from rich.console import Console
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from jobs import assets, batches, tallies
+from jobs import assets, batches, figures, tallies
 from jobs.cli.embed import Running, services
 from jobs.cli.home import Home, prepare
 from jobs.cli.progress import watching
@@ -66,8 +66,13 @@ def run_batch(settings: Settings, order: "Order", review: Review, console: Conso
     with database.reading() as db:
         tallied = tallies.counts(db, batch_id=batch_id)
         batch = batches.get_batch(db, home.project_id, batch_id)
+        uncertain = figures.uncertain_attempts(db, batch_id)
+    if uncertain:
+        console.print(
+            f"{uncertain} paid calls lost their answers: `darkroom explain` tells of them"
+        )
     conclude(home, order, batch_id, tallied, summary, console, is_interrupted=is_interrupted)
-    report = batch_public(batch, tallied) | {
+    report = batch_public(batch, tallied, uncertain=uncertain) | {
         "out": str(order.out.resolve()),
         "files": summary.files,
         "interrupted": is_interrupted,
