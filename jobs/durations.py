@@ -5,7 +5,6 @@ interval in proportion to what was known before, so that the polls' own spacing 
 part of what is learned.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Self
@@ -76,9 +75,3 @@ class Histogram:
 def bin_of(duration: timedelta) -> int:
     """The bin of a duration."""
     return max(0, min(BINS - 1, int(duration.total_seconds() / BIN_SECONDS)))
-
-
-def mean_of(weights: Sequence[float]) -> float:
-    """The mean duration of a histogram, in seconds."""
-    total = sum(weights)
-    return sum((n + 0.5) * BIN_SECONDS * w for n, w in enumerate(weights)) / total if total else 0.0
