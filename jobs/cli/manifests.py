@@ -1,10 +1,7 @@
 """`darkroom run` and `darkroom export`: a manifest in, a dataset out."""
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,10 +9,9 @@ import typer
 from rich.console import Console
 
 from jobs.catalog.operation import MILLI
-from jobs.cli.export import export_batch
-from jobs.cli.home import Home, open_home, print_json, settings_for
+from jobs.cli.home import open_home, print_json, settings_for
+from jobs.cli.order import EXPORTS, Format, Order, Policy
 from jobs.cli.work import run_batch
-from jobs.dataset import Summary
 from jobs.errors import InvalidManifest
 from jobs.estimates import expected_seconds
 from jobs.manifest import Expansion, Review, check, fingerprint
@@ -24,40 +20,6 @@ from jobs.settings import Settings
 
 #: What `run` exits with.
 SOME_FAILED, USAGE = 1, 2
-
-
-class Format(StrEnum):
-    """What a dataset looks like on disk."""
-
-    FILES = "files"
-
-
-class Policy(StrEnum):
-    """What happens to a job when the answer to its paid call was lost."""
-
-    RETRY = "retry"
-    HOLD = "hold"
-    FAIL = "fail"
-
-
-Export = Callable[[Home, str, Path], Summary]
-#: A new format is a member above and a line here.
-EXPORTS: dict[Format, Export] = {Format.FILES: export_batch}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What `run` was asked for."""
-
-    manifest: Path
-    expansion: Expansion
-    name: str
-    out: Path
-    budget_milli: int | None
-    on_uncertain: Policy | None
-    export: Export
-    as_json: bool
-    is_agreed: bool
 
 
 def add_to(app: typer.Typer) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from redis import Redis
 from rich.console import Console
@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from jobs import assets, batches, figures, tallies
 from jobs.cli.embed import Running, services
 from jobs.cli.home import Home, prepare
+from jobs.cli.order import Order
 from jobs.cli.progress import watching
 from jobs.dataset import Summary
 from jobs.dataset.folder import claim
@@ -31,9 +32,6 @@ from jobs.settings import Settings
 from jobs.states import JobState
 from jobs.storage import open_storage
 from jobs.tallies import Counts
-
-if TYPE_CHECKING:
-    from jobs.cli.manifests import Order
 
 #: Between two looks at the counts.
 LOOK_SECONDS = 0.25
@@ -53,7 +51,7 @@ class Interrupted(Exception):
     """Ctrl-C, or SIGTERM."""
 
 
-def run_batch(settings: Settings, order: "Order", review: Review, console: Console) -> Outcome:
+def run_batch(settings: Settings, order: Order, review: Review, console: Console) -> Outcome:
     """Submit the rows, show how they fare, and write the dataset."""
     database = prepare(settings)
     with services(settings, database, lambda line: console.print(f"[dim]{line}[/dim]")) as running:
@@ -82,7 +80,7 @@ def run_batch(settings: Settings, order: "Order", review: Review, console: Conso
     return Outcome(report, is_all_succeeded)
 
 
-def introduce(running: Running, order: "Order", review: Review, console: Console) -> None:
+def introduce(running: Running, order: Order, review: Review, console: Console) -> None:
     """Say what is about to happen, and loudly that the API is not the real one."""
     if running.is_sandbox:
         console.print(
@@ -98,7 +96,7 @@ def introduce(running: Running, order: "Order", review: Review, console: Console
     )
 
 
-def load(home: Home, order: "Order", review: Review) -> str:
+def load(home: Home, order: Order, review: Review) -> str:
     """Let the batch and its rows in, or find them; returns the batch's id."""
     database = home.database
     wanted = batches.NewBatch(
@@ -136,12 +134,12 @@ def load(home: Home, order: "Order", review: Review) -> str:
     return batch_id
 
 
-def policy(home: Home, order: "Order") -> Any:
+def policy(home: Home, order: Order) -> Any:
     """What happens to uncertain calls: the option's word, or the setting's."""
     return order.on_uncertain or home.settings.darkroom_on_uncertain
 
 
-def new_jobs(home: Home, order: "Order") -> Iterator[NewJob]:
+def new_jobs(home: Home, order: Order) -> Iterator[NewJob]:
     """The manifest's rows as jobs, their files in the bucket."""
     uploads = assets.Uploads(
         lambda path: assets.add_asset(home.database, home.storage, home.project_id, path)
@@ -216,7 +214,7 @@ def held_reasons(db: Connection, batch_id: str) -> frozenset[str]:
 
 def conclude(
     home: Home,
-    order: "Order",
+    order: Order,
     batch_id: str,
     counts: Counts,
     summary: Summary,
