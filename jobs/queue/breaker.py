@@ -5,9 +5,8 @@ until one is answered. Polls are free and go on.
 """
 
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, func, select
 
 from jobs.models import Attempt, table
 
@@ -17,27 +16,37 @@ ATTEMPT = table(Attempt)
 OPENS_AT = 5
 #: Older losses do not count.
 MEMORY = timedelta(minutes=30)
+#: So many losses are looked at; more would not change the answer.
+MOST_LOSSES = 500
+#: So many answers, of the calls begun last, are looked at for the latest.
+MOST_ANSWERS = 200
 #: Until the first probe, doubled after each that is lost, up to the longest.
 FIRST_PROBE = timedelta(seconds=10)
 LONGEST_PROBE = timedelta(minutes=5)
+#: A worker that died tells nothing about the API, however many calls it had in flight.
+OUR_FAULT = "worker_lost"
 
 
 def next_probe(db: Connection, now: datetime) -> datetime | None:
     """When a single call may be tried; None while the breaker is closed."""
-    losses: list[datetime] = list(
-        db.execute(
-            select(ATTEMPT.c.uncertain_at)
-            .where(ATTEMPT.c.uncertain_at > now - MEMORY)
-            .order_by(ATTEMPT.c.uncertain_at.desc())
-        ).scalars()
-    )
-    if len(losses) < OPENS_AT or _was_answered(db, since=losses[OPENS_AT - 1]):
+    losses = db.execute(
+        select(ATTEMPT.c.begun_at, ATTEMPT.c.uncertain_at)
+        .where(ATTEMPT.c.uncertain_at > now - MEMORY, ATTEMPT.c.note != OUR_FAULT)
+        .order_by(ATTEMPT.c.uncertain_at.desc())
+        .limit(MOST_LOSSES)
+    ).all()
+    if len(losses) < OPENS_AT:
         return None
-    in_row = OPENS_AT
-    while in_row < len(losses) and not _was_answered(db, since=losses[in_row]):
-        in_row += 1
-    wait = FIRST_PROBE * int(2 ** min(in_row - OPENS_AT, 16))
-    return max(losses) + min(wait, LONGEST_PROBE)
+    answered_at = _last_answer(db, now)
+    in_row = [loss for loss in losses if answered_at is None or loss.uncertain_at > answered_at]
+    if len(in_row) < OPENS_AT:
+        return None
+    opened_at = in_row[-OPENS_AT].uncertain_at
+    # What was in flight when it opened is no probe, however many calls that were.
+    probes = sum(loss.begun_at > opened_at for loss in in_row)
+    wait = FIRST_PROBE * int(2 ** min(probes, 16))
+    last: datetime = in_row[0].uncertain_at
+    return last + min(wait, LONGEST_PROBE)
 
 
 def may_begin(db: Connection, now: datetime) -> bool:
@@ -57,14 +66,16 @@ def may_begin(db: Connection, now: datetime) -> bool:
     return now >= probe_at and db.execute(probing).first() is None
 
 
-def _was_answered(db: Connection, *, since: datetime) -> bool:
-    """Whether a paid call was answered since; only calls begun lately can have been."""
-    found: Any = db.execute(
-        select(ATTEMPT.c.id)
-        .where(
-            ATTEMPT.c.begun_at > since - MEMORY,
-            or_(ATTEMPT.c.accepted_at > since, ATTEMPT.c.received_at > since),
-        )
-        .limit(1)
-    ).first()
-    return found is not None
+def _last_answer(db: Connection, now: datetime) -> datetime | None:
+    """When a paid call was answered last, among those begun lately."""
+    answered_at = func.coalesce(ATTEMPT.c.received_at, ATTEMPT.c.accepted_at)
+    # The newest calls come first: under load some of the first few were answered.
+    newest = (
+        select(answered_at.label("at"))
+        .where(ATTEMPT.c.begun_at > now - MEMORY, answered_at.is_not(None))
+        .order_by(ATTEMPT.c.begun_at.desc())
+        .limit(MOST_ANSWERS)
+        .subquery()
+    )
+    latest: datetime | None = db.execute(select(func.max(newest.c.at))).scalar()
+    return latest
