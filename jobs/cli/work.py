@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from redis import Redis
 from rich.console import Console
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -37,6 +37,8 @@ from jobs.tallies import Counts
 LOOK_SECONDS = 0.25
 #: Held jobs that are looked at for their reasons.
 HELD_SHOWN = 200
+#: A worker that is not there after so long is missed.
+START_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -163,10 +165,13 @@ def watch(home: Home, batch_id: str, total: int, console: Console) -> bool:
     sight = Sight(Counts({}, 0))
     assert home.settings.redis_url is not None
     broker = connect(home.settings.redis_url)
+    begun_at = time.monotonic()
     with watching(console, total) as view:
         try:
             while not sight.is_settled(total):
-                sight = look(home, broker, batch_id, sight)
+                sight = look(home, batch_id, sight)
+                if time.monotonic() - begun_at > START_SECONDS and not is_anybody_there(broker):
+                    sight = sight.with_note(f"no worker answers, see {worker_log(home)}")
                 view.show(sight.counts, sight.note)
                 time.sleep(LOOK_SECONDS)
         except Interrupted:
@@ -184,13 +189,17 @@ class Sight:
     #: What a person should know besides.
     note: str = ""
 
+    def with_note(self, note: str) -> "Sight":
+        """The same with one more note."""
+        return replace(self, note="; ".join(filter(None, (self.note, note))))
+
     def is_settled(self, total: int) -> bool:
         """Whether every job has ended, or waits for a person."""
         ended = self.counts.finished + self.counts.of(JobState.HELD)
         return self.counts.total >= total and ended >= total and "funds" not in self.held_for
 
 
-def look(home: Home, broker: Redis, batch_id: str, before: Sight) -> Sight:
+def look(home: Home, batch_id: str, before: Sight) -> Sight:
     """See how the batch does now; what was seen before while the database is away."""
     try:
         with home.database.reading() as db:
@@ -198,10 +207,12 @@ def look(home: Home, broker: Redis, batch_id: str, before: Sight) -> Sight:
             held_for = held_reasons(db, batch_id) if counts.of(JobState.HELD) else frozenset()
     except SQLAlchemyError as error:
         return replace(before, note=f"the database does not answer ({type(error).__name__})")
-    notes = [f"held for {', '.join(sorted(held_for))}"] if held_for else []
-    if not is_anybody_there(broker):
-        notes.append(f"no worker answers, see {home.settings.home / 'log' / 'worker.log'}")
-    return Sight(counts, held_for, "; ".join(notes))
+    return Sight(counts, held_for, f"held for {', '.join(sorted(held_for))}" if held_for else "")
+
+
+def worker_log(home: Home) -> Path:
+    """Where a worker that this command started writes its log."""
+    return home.settings.home / "log" / "worker.log"
 
 
 def held_reasons(db: Connection, batch_id: str) -> frozenset[str]:
