@@ -20,6 +20,8 @@ router = router_for(Scope.READ, "events")
 
 #: Between two signs of life, so that nobody on the way hangs up.
 PING_SECONDS = 15
+#: When the process ends a stream ends by itself, with its last chunk, or is cut off after this.
+CLOSING_SECONDS = 5
 
 LastEventId = Annotated[
     int | None, Header(ge=0, lt=2**63, description="The last event that you know.")
@@ -37,7 +39,11 @@ async def listen(
     """Server-sent events: `id` is their number, `event` the verb, `data` the change. With
     `Last-Event-ID` those that were missed come first. A listener who is too slow is cut off."""
     # Whoever listens holds no thread: that is why this handler is asynchronous.
-    return EventSourceResponse(events(parts, caller.project_id, last_event_id), ping=PING_SECONDS)
+    return EventSourceResponse(
+        events(parts, caller.project_id, last_event_id),
+        ping=PING_SECONDS,
+        shutdown_grace_period=CLOSING_SECONDS,
+    )
 
 
 async def events(parts: Parts, project_id: str, last: int | None) -> AsyncIterator[ServerSentEvent]:
