@@ -4,6 +4,7 @@
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from jobs.errors import SettingsError
 
 #: How long a writer of SQLite waits for the one before it.
 SQLITE_WAIT_SECONDS = 30
+SQLITE_RETRY_SECONDS = 0.01
 
 
 class Database:
@@ -103,10 +105,29 @@ def prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     # The driver begins no transaction by itself: `begin_sqlite` does.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    switch_to_wal(cursor)
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def switch_to_wal(cursor: sqlite3.Cursor) -> None:
+    """Let readers see the last commit while a writer works; the file remembers it.
+
+    Of two processes that switch a new file at the same moment SQLite refuses one at once instead
+    of letting it wait: each holds the lock that the other would have to wait for.
+    """
+    deadline = time.monotonic() + SQLITE_WAIT_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > deadline:
+                raise
+            time.sleep(SQLITE_RETRY_SECONDS)
+        else:
+            return
 
 
 def begin_sqlite(connection: Connection) -> None:
