@@ -1,0 +1,1 @@
+"""The measures; each module answers one question with `measure(options)`."""

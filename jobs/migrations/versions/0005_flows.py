@@ -1,0 +1,14 @@
+"""What jobs need of each other, and schedules."""
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Make them."""
+
+
+def downgrade() -> None:
+    """Drop them."""
