@@ -4,8 +4,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from jobs.catalog.engines import engines_public
 from jobs.catalog.operation import MILLI
-from jobs.stability.sandbox.engines import ENGINES
 from jobs.stability.sandbox.ledger import Account
 
 
@@ -31,12 +31,7 @@ async def account(request: Request) -> Response:
 async def engines(request: Request) -> Response:
     """The engines that the key may use: all."""
     note(request)
-    return JSONResponse(
-        [
-            {"id": engine, "name": name, "description": f"Stability-AI {name}", "type": "PICTURE"}
-            for engine, name in ENGINES.items()
-        ]
-    )
+    return JSONResponse(engines_public())
 
 
 def note(request: Request) -> Account:

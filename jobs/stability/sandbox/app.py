@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from jobs.catalog.operation import Operation
+from jobs.catalog.operation import ANY_RESULT, Operation
 from jobs.stability.sandbox.account import ROUTES as ACCOUNT_ROUTES
 from jobs.stability.sandbox.collection import Collection
 from jobs.stability.sandbox.control import Control
@@ -17,9 +17,6 @@ from jobs.stability.sandbox.gate import Gate
 from jobs.stability.sandbox.generation import Generation
 from jobs.stability.sandbox.problems import problem
 from jobs.stability.sandbox.stage import Stage
-
-#: Serves every asynchronous result, whatever made it.
-ANY_RESULT = "/v2beta/results/{id}"
 
 
 def create_app(stage: Stage, operations: Iterable[Operation]) -> Starlette:
@@ -39,11 +36,9 @@ def create_app(stage: Stage, operations: Iterable[Operation]) -> Starlette:
 
 
 def result_paths(operations: Iterable[Operation]) -> list[str]:
-    """Where results are fetched: the common address, each one's own, and its older own."""
-    polled = [operation for operation in operations if operation.result_path]
-    own = {str(operation.result_path) for operation in polled}
-    older = {f"{operation.path}/result/{{id}}" for operation in polled}
-    return sorted({ANY_RESULT} | own | older)
+    """Where results are fetched: the common address, and each operation's own."""
+    own = {path for operation in operations for path in operation.own_result_paths}
+    return sorted({ANY_RESULT} | own)
 
 
 async def unknown_address(request: Request, error: Exception) -> Response:

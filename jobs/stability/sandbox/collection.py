@@ -5,6 +5,7 @@ import time
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from jobs.stability.refusals import NO_GENERATION
 from jobs.stability.sandbox.answers import media_answer
 from jobs.stability.sandbox.books import Accepted
 from jobs.stability.sandbox.delivery import GARBAGE, Delivery
@@ -29,8 +30,8 @@ class Collection:
         account.note_poll(result_id, wire_of(request.scope).arrived)
         accepted = self._stage.books.result(account, result_id)
         if accepted is None:
-            sentence = "id: the generation either does not exist or has expired."
-            return Delivery(problem(path, 404, name="generation_not_found", errors=(sentence,)))
+            name, sentence = NO_GENERATION
+            return Delivery(problem(path, 404, name=name, errors=(sentence,)))
         is_ready = time.time() >= accepted.ready_at
         fault = self._stage.faults.draw_for_poll(accepted.operation, is_ready=is_ready)
         if fault:

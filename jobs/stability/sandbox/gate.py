@@ -3,11 +3,12 @@
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jobs.stability.parsing import BadBody
 from jobs.stability.sandbox.ledger import Account
 from jobs.stability.sandbox.problems import problem
 from jobs.stability.sandbox.protocol import wire_of
 from jobs.stability.sandbox.stage import Stage
-from jobs.stability.sandbox.submission import BadBody, BodyTooLarge, read_body
+from jobs.stability.sandbox.submission import BodyTooLarge, read_body
 
 #: The sandbox's own addresses, which the real API does not have: no key, no limit, no count.
 OWN_ADDRESSES = "/_sandbox/"

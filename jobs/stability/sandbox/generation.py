@@ -12,18 +12,15 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from jobs.catalog.engines import ENGINES
 from jobs.catalog.images import image_faults
 from jobs.catalog.operation import Operation
 from jobs.catalog.validate import clean
-from jobs.stability.sandbox.answers import (
-    NotAcceptable,
-    artifacts_answer,
-    media_answer,
-    wants_json,
-)
+from jobs.stability.accept import NotAcceptable, acceptable, wants_json
+from jobs.stability.parsing import BadBody
+from jobs.stability.sandbox.answers import artifacts_answer, media_answer
 from jobs.stability.sandbox.books import SECONDS_PER_HOUR, Accepted
 from jobs.stability.sandbox.delivery import GARBAGE, Delivery
-from jobs.stability.sandbox.engines import ENGINES
 from jobs.stability.sandbox.ledger import Account, Charge
 from jobs.stability.sandbox.plan import Plan, plan_of
 from jobs.stability.sandbox.problems import problem, refused_prompt
@@ -31,7 +28,6 @@ from jobs.stability.sandbox.stage import MAX_SEED, Stage
 from jobs.stability.sandbox.submission import (
     BLURRED_WORD,
     REFUSED_WORD,
-    BadBody,
     BodyTooLarge,
     Submission,
     parse,
@@ -86,7 +82,7 @@ class Generation:
         except BadBody as error:
             raise Refusal(problem(path, 400, errors=(str(error),))) from error
         except NotAcceptable as error:
-            sentence = f"accept: must be one of {self._operation.media}/*, application/json"
+            sentence = f"accept: {acceptable(self._operation)}"
             raise Refusal(problem(path, 400, errors=(sentence,))) from error
 
     def _check(self, request: Request, submission: Submission) -> Mapping[str, Any]:

@@ -1,19 +1,17 @@
 """Reading what a caller sent: the body, its fields and its files."""
 
 import io
-import json
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from jobs.catalog.images import MAX_REQUEST_BYTES, read_image_facts
 from jobs.catalog.operation import Kind, Operation
+from jobs.stability.parsing import BadBody, read_form, read_json, unfold
 from jobs.stability.sandbox.plan import Size
 
 #: Moderation refuses a prompt with the first word and blurs the picture for the second.
@@ -23,10 +21,6 @@ BLURRED_WORD = "nsfw-blurred"
 
 class BodyTooLarge(Exception):
     """The request is larger than 10 MiB."""
-
-
-class BadBody(Exception):
-    """The body is not what its content type says."""
 
 
 @dataclass(frozen=True)
@@ -88,61 +82,12 @@ async def parse(request: Request, operation: Operation, body: bytes) -> Submissi
     """The parameters and files in a body; raises BadBody."""
     in_path = dict(request.path_params)
     if operation.body == "json":
-        try:
-            params = json.loads(body)
-        except ValueError as error:
-            raise BadBody("body: is not valid JSON") from error
-        if not isinstance(params, dict):
-            raise BadBody("body: must be an object")
-        return Submission({**params, **in_path}, from_text=False)
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise BadBody("content-type: must be multipart/form-data")
-    fields, files = await parse_form(request, body)
-    return Submission({**unfold(fields), **in_path}, files)
+        return Submission({**read_json(body), **in_path}, from_text=False)
 
-
-async def parse_form(request: Request, body: bytes) -> tuple[dict[str, str], dict[str, bytes]]:
-    """The text fields and the files of a multipart body."""
-
-    async def stream() -> AsyncGenerator[bytes, None]:
+    async def chunks() -> AsyncGenerator[bytes, None]:
         yield body
 
-    parser = MultiPartParser(request.headers, stream(), max_part_size=MAX_REQUEST_BYTES)
     # What fits into a request fits into memory: nothing is spooled to disk.
-    parser.spool_max_size = MAX_REQUEST_BYTES
-    try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError) as error:
-        raise BadBody("body: is not valid multipart/form-data") from error
-    fields: dict[str, str] = {}
-    files: dict[str, bytes] = {}
-    for name, value in form.multi_items():
-        if isinstance(value, UploadFile):
-            files[name] = await value.read()
-        else:
-            fields[name] = value
-    return fields, files
-
-
-def unfold(fields: Mapping[str, str]) -> dict[str, Any]:
-    """Turn v1's `text_prompts[0][text]` fields into the list that JSON would hold."""
-    params: dict[str, Any] = {}
-    prompts: dict[int, dict[str, Any]] = {}
-    for name, value in fields.items():
-        head, _, rest = name.partition("[")
-        index, _, key = rest.removesuffix("]").partition("][")
-        if head == "text_prompts" and index.isdigit() and key:
-            prompts.setdefault(int(index), {})[key] = number(value) if key == "weight" else value
-        else:
-            params[name] = value
-    if prompts:
-        params["text_prompts"] = [prompts[index] for index in sorted(prompts)]
-    return params
-
-
-def number(text: str) -> float | str:
-    """The number that a text stands for, or the text."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    form = await read_form(request.headers, chunks(), operation, in_memory=MAX_REQUEST_BYTES)
+    files = {name: await file.read() for name, file in form.files.items()}
+    return Submission({**unfold(form.fields), **in_path}, files)
