@@ -1,21 +1,30 @@
 """Uploaded inputs: in the bucket, once for each content, before a job that needs them is let in."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, null, select
 
 from jobs.catalog.images import read_image_facts
 from jobs.db import Database, ensure
 from jobs.durable import CHUNK_BYTES
 from jobs.errors import NotFound
 from jobs.models import Asset, new_id, table
+from jobs.models_inputs import Upload
 from jobs.storage.keys import asset_key, extension_of
 from jobs.storage.protocol import Storage
 
 ASSET = table(Asset)
+UPLOAD = table(Upload)
+
+#: What is known of an asset, and of one that was only announced.
+COLUMNS = tuple(ASSET.c)
+ANNOUNCED = tuple(
+    UPLOAD.c[column.name] if column.name in UPLOAD.c else null().label(column.name)
+    for column in ASSET.c
+)
 
 #: References that are not files on this machine.
 REMOTE = ("asset:", "https://", "s3://", "data:", "job:")
@@ -27,8 +36,18 @@ def add_asset(database: Database, storage: Storage, project_id: str, path: Path)
         return add_image(database, storage, project_id, file)
 
 
-def add_image(database: Database, storage: Storage, project_id: str, source: BinaryIO) -> str:
-    """The same with a stream that can seek, read from its start; raises InvalidJob for no image."""
+def add_image(
+    database: Database,
+    storage: Storage,
+    project_id: str,
+    source: BinaryIO,
+    *,
+    asset_id: str | None = None,
+) -> str:
+    """The same with a stream that can seek, read from its start; raises InvalidJob for no image.
+
+    A new asset gets `asset_id`, or an id of its own.
+    """
     source.seek(0)
     facts = read_image_facts(source)
     sha256 = digest_of(source)
@@ -46,7 +65,7 @@ def add_image(database: Database, storage: Storage, project_id: str, source: Bin
         metadata={},
     )
     row = {
-        "id": new_id(),
+        "id": asset_id or new_id(),
         "project_id": project_id,
         "sha256": sha256,
         "key": key,
@@ -80,13 +99,32 @@ def find_asset(database: Database, project_id: str, sha256: str) -> str | None:
 
 
 def get_asset(db: Connection, project_id: str, asset_id: str) -> Row[Any]:
-    """An asset; raises NotFound."""
-    found = db.execute(
-        select(ASSET).where(ASSET.c.id == asset_id, ASSET.c.project_id == project_id)
-    ).one_or_none()
+    """An asset, or what was announced of it; raises NotFound."""
+    found = assets_by_id(db, project_id, {asset_id}).get(asset_id)
     if found is None:
         raise NotFound(f"there is no asset {asset_id}")
     return found
+
+
+def assets_by_id(db: Connection, project_id: str, ids: Collection[str]) -> dict[str, Row[Any]]:
+    """The assets of the project among these, by the ids that were asked for.
+
+    Of an upload whose file was not looked at yet there is what was announced, without `key`.
+    """
+    if not ids:
+        return {}
+    wanted = select(*COLUMNS).where(ASSET.c.project_id == project_id)
+    found = {row.id: row for row in db.execute(wanted.where(ASSET.c.id.in_(ids)))}
+    rest = set(ids) - found.keys()
+    if not rest:
+        return found
+    mine = (UPLOAD.c.project_id == project_id, UPLOAD.c.id.in_(rest))
+    announced = select(*ANNOUNCED).where(*mine, UPLOAD.c.asset_id.is_(None))
+    found |= {row.id: row for row in db.execute(announced)}
+    became = select(UPLOAD.c.id, UPLOAD.c.asset_id).where(*mine, UPLOAD.c.asset_id.is_not(None))
+    aliases = {row.asset_id: row.id for row in db.execute(became)}
+    same = db.execute(wanted.where(ASSET.c.id.in_(aliases))) if aliases else ()
+    return found | {aliases[row.id]: row for row in same}
 
 
 class Uploads:

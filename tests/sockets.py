@@ -56,6 +56,10 @@ class Caller:
         """Say nothing more until the test is over."""
         self._server.over.wait(PATIENCE_SECONDS)
 
+    def is_over(self, within_seconds: float) -> bool:
+        """Whether the test ended, or ends so soon."""
+        return self._server.over.wait(within_seconds)
+
     def _receive(self) -> bytes:
         data = self._connection.recv(SMALL_BUFFER)
         if not data:

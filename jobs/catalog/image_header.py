@@ -15,6 +15,11 @@ from PIL.PngImagePlugin import PngImageFile
 Format = Literal["jpeg", "png", "webp"]
 Size = tuple[int, int]
 
+#: An animation may have thousands of frames, and the API takes none.
+ANIMATED = "is animated; send one frame"
+#: In the flags of WebP's extended header.
+WEBP_ANIMATION = 0x02
+
 #: WebP's header, up to the size in each of its three variants.
 HEAD_BYTES = 30
 
@@ -74,6 +79,8 @@ def _format_of(head: bytes) -> Format:
 
 def _png_size(stream: BinaryIO, _size_bytes: int) -> Size:
     image = PngImageFile(stream)
+    if getattr(image, "is_animated", False):
+        raise BadImage(ANIMATED)
     # Reads every chunk and its checksum, and decompresses nothing; the last checksum it leaves.
     image.verify()
     if len(stream.read(4)) < 4:
@@ -96,6 +103,8 @@ def _webp_size(stream: BinaryIO, size_bytes: int) -> Size:
         raise EOFError
     variant = head[12:16]
     if variant == b"VP8X":
+        if head[20] & WEBP_ANIMATION:
+            raise BadImage(ANIMATED)
         return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
     if variant == b"VP8L" and head[20] == 0x2F:
         bits = int.from_bytes(head[21:25], "little")

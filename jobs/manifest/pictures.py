@@ -8,6 +8,7 @@ from jobs.catalog import loader
 from jobs.catalog.images import image_faults
 from jobs.catalog.storable import shown
 from jobs.errors import Fault
+from jobs.inputs import reference_faults
 
 #: Inputs that are no local files; whoever fetches them checks them.
 REFERENCES = ("asset:", "https://", "s3://", "data:", "job:")
@@ -18,7 +19,7 @@ def find_input(
 ) -> tuple[str, tuple[Fault, ...]]:
     """The reference as it is, or the absolute path of a file, and what the API would refuse."""
     if value.startswith(REFERENCES):
-        return value, ()
+        return value, tuple(reference_faults(loader.operation(operation), name, value))
     path = folder / value
     try:
         stat = path.stat()

@@ -14,11 +14,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from jobs.durable import chunks_of, rename_durably, sha256_of, storage_errors, write_through
+from jobs.durable import Flusher, chunks_of, sha256_of, storage_errors, write_whole
 from jobs.errors import StorageError
 from jobs.storage.keys import check_key, is_name
 from jobs.storage.probe import probe
-from jobs.storage.protocol import StoredObject
+from jobs.storage.protocol import StoredObject, UploadForm
 
 
 class FolderStorage:
@@ -28,6 +28,7 @@ class FolderStorage:
         self.root = root.resolve()
         self._meta = self.root / ".meta"
         self._incoming = self.root / ".incoming"
+        self._flusher = Flusher(self.root)
 
     def put(
         self,
@@ -39,7 +40,10 @@ class FolderStorage:
         sha256: str,
         metadata: Mapping[str, str],
     ) -> None:
-        """Write beside, check, and only then rename into place."""
+        """Write beside, check, rename into place, and return once it is on the disk.
+
+        Until then whoever brings the bytes still has them, and puts them again after a power cut.
+        """
         target, meta = self._path(key), self._meta_path(key)
         facts = {"sha256": sha256, "content_type": content_type, "metadata": dict(metadata)}
         token = secrets.token_hex(8)
@@ -49,15 +53,16 @@ class FolderStorage:
             for folder in (self._incoming, target.parent, meta.parent):
                 folder.mkdir(parents=True, exist_ok=True)
             try:
-                if write_through(body, chunks_of(source), doing=doing) != (sha256, size):
+                if write_whole(body, chunks_of(source), doing=doing) != (sha256, size):
                     raise StorageError(f"The bytes for {key} are not those that were announced.")
-                write_through(note, [json.dumps(facts, indent=1).encode()], doing=doing)
+                write_whole(note, [json.dumps(facts, indent=1).encode()], doing=doing)
                 # The note goes first, so that a file that can be seen is never without one.
-                rename_durably(note, meta)
-                rename_durably(body, target)
+                note.replace(meta)
+                body.replace(target)
             finally:
                 body.unlink(missing_ok=True)
                 note.unlink(missing_ok=True)
+        self._flusher.flush(doing)
 
     def head(self, key: str) -> StoredObject | None:
         """What the note says; a file without a note is hashed."""
@@ -99,6 +104,13 @@ class FolderStorage:
     def url(self, key: str, expires: timedelta) -> None:
         """Nobody else can read the folder."""
         check_key(key)
+
+    def upload_form(
+        self, key: str, *, size: int, content_type: str, expires: timedelta
+    ) -> UploadForm | None:
+        """Nobody else can write to the folder."""
+        check_key(key)
+        return None
 
     def check(self) -> None:
         """Write, read and delete a probe."""

@@ -41,6 +41,11 @@ def asset_key(project: str, sha256: str, extension: str) -> str:
     return f"{project}/assets/{sha256[:2]}/{sha256}.{extension}"
 
 
+def upload_key(project: str, upload_id: str) -> str:
+    """Where an announced file lies until it was looked at."""
+    return f"{project}/uploads/{upload_id}"
+
+
 def extension_of(content_type: str) -> str:
     """The usual ending of a file of this type, `bin` for an unknown one."""
     return EXTENSIONS.get(content_type.partition(";")[0].strip().lower(), "bin")

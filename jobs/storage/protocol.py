@@ -17,6 +17,14 @@ class StoredObject:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class UploadForm:
+    """Where anybody may POST one object, as a form with these fields and then the `file`."""
+
+    url: str
+    fields: Mapping[str, str]
+
+
 class Storage(Protocol):
     """A bucket. Every failure is a StorageError of one sentence; a bad key is a ValueError.
 
@@ -58,6 +66,12 @@ class Storage(Protocol):
 
     def url(self, key: str, expires: timedelta) -> str | None:
         """An address that anybody can read for so long, or None if this storage has none."""
+        ...
+
+    def upload_form(
+        self, key: str, *, size: int, content_type: str, expires: timedelta
+    ) -> UploadForm | None:
+        """A form that takes exactly this object for so long, or None if this storage has none."""
         ...
 
     def check(self) -> None:

@@ -23,7 +23,7 @@ from jobs.durable import CHUNK_BYTES
 from jobs.errors import SettingsError, StorageError
 from jobs.storage.keys import check_key
 from jobs.storage.probe import probe
-from jobs.storage.protocol import StoredObject
+from jobs.storage.protocol import StoredObject, UploadForm
 
 #: S3: a presigned address lives seven days at the most.
 LONGEST_URL = timedelta(days=7)
@@ -53,25 +53,7 @@ class S3Storage:
         self.bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._server = urlsplit(endpoint_url).netloc.rpartition("@")[2] if endpoint_url else "S3"
-        config = Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            retries={"mode": "standard", "total_max_attempts": TRIES},
-            max_pool_connections=connections,
-            signature_version="s3v4",
-            # Servers of other makers seldom have a host name for each bucket.
-            s3={"addressing_style": "path" if endpoint_url else "auto"},
-        )
-        try:
-            self._client: Any = boto3.session.Session().client(
-                "s3", endpoint_url=endpoint_url, config=config
-            )
-        except ValueError as error:
-            raise SettingsError("S3_ENDPOINT_URL is no address of a server") from error
-        except FAILURES as error:
-            raise SettingsError(
-                f"the AWS settings make no sense: {type(error).__name__}"
-            ) from error
+        self._client = connect(endpoint_url, connections=connections)
 
     def put(
         self,
@@ -156,6 +138,20 @@ class S3Storage:
             )
         return address
 
+    def upload_form(
+        self, key: str, *, size: int, content_type: str, expires: timedelta
+    ) -> UploadForm | None:
+        """Sign a form; the server holds its sender to the key, the size and the type."""
+        place = self._place(key)
+        with self._errors("sign an upload to"):
+            signed = self._client.generate_presigned_post(
+                **place,
+                Fields={"Content-Type": content_type},
+                Conditions=[{"Content-Type": content_type}, ["content-length-range", size, size]],
+                ExpiresIn=int(expires.total_seconds()),
+            )
+        return UploadForm(url=signed["url"], fields=signed["fields"])
+
     def check(self) -> None:
         """Write, read and delete a probe."""
         probe(self)
@@ -190,6 +186,25 @@ class S3Storage:
             case ClientError():
                 return f"{failed}: {self._server} answered {error.response['Error']['Code']}."
         return f"{failed}: {type(error).__name__}."
+
+
+def connect(endpoint_url: str | None, *, connections: int = 10) -> Any:
+    """A client with the credentials of the environment; nothing is sent. Raises SettingsError."""
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": TRIES},
+        max_pool_connections=connections,
+        signature_version="s3v4",
+        # Servers of other makers seldom have a host name for each bucket.
+        s3={"addressing_style": "path" if endpoint_url else "auto"},
+    )
+    try:
+        return boto3.session.Session().client("s3", endpoint_url=endpoint_url, config=config)
+    except ValueError as error:
+        raise SettingsError("S3_ENDPOINT_URL is no address of a server") from error
+    except FAILURES as error:
+        raise SettingsError(f"the AWS settings make no sense: {type(error).__name__}") from error
 
 
 class Body(io.RawIOBase):
