@@ -1,0 +1,1 @@
+"""Flows: jobs that use each other's outputs, let in together."""

@@ -1,0 +1,1 @@
+"""Schedules: a job or a batch that is submitted by a clock."""
