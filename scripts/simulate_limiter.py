@@ -27,8 +27,8 @@ WINDOW = 10.0
 SPACING = int(WINDOW * 1e6) // REQUESTS / 1e6
 #: Callers that hold a slot and wait for it: the dispatcher sends for about a second of the rate.
 WAITING = 15
-#: Between a slot and the first byte: the intent is committed first.
-COMMIT_SECONDS = (0.002, 0.03)
+#: Between a slot and the first byte: a thread wakes up, and asks once more about a freeze.
+WAKE_SECONDS = (0.001, 0.01)
 #: Journeys of a packet before the first byte of a new connection: TCP's two, and TLS's two.
 HANDSHAKES = 4
 #: Left out at both ends of a run.
@@ -39,7 +39,8 @@ MARGIN = 60.0
 class Journey:
     """One request's times after it was begun, in seconds."""
 
-    #: When it was connected, and when its last byte was sent; None where the answer comes at once.
+    #: How long it took to connect before; and when its last byte was sent, None where the answer
+    #: comes at once.
     connected: float
     sent: float | None
     arrived: float
@@ -102,7 +103,7 @@ def arrivals(network: Network, *, hours: float, seed: int) -> Iterator[float]:
         if now > end:
             return
         slot = slots.reserve(token, now)
-        begun = slot + min(chance.uniform(*COMMIT_SECONDS), PUNCTUAL.total_seconds())
+        begun = slot + min(chance.uniform(*WAKE_SECONDS), PUNCTUAL.total_seconds())
         trip = network(chance)
         yield begun + trip.arrived
         heapq.heappush(happening, (begun, 0, 0.0))
@@ -112,14 +113,14 @@ def arrivals(network: Network, *, hours: float, seed: int) -> Iterator[float]:
 def journey(
     chance: Random, *, way: float, sigma: float, creates: float, upload: float, stalls: float
 ) -> Journey:
-    """There, work, and back: a poll on an open connection, or a paid call on one of its own."""
+    """There, work, and back on a connection that is open; a paid call has opened its own before."""
 
     def ways(number: int) -> float:
         return sum(chance.lognormvariate(log(way), sigma) for _ in range(number))
 
     is_create = chance.random() < creates
     connected = ways(HANDSHAKES) if is_create else 0.0
-    sent = connected
+    sent = 0.0
     if is_create and chance.random() < upload:
         sent += chance.expovariate(1 / 0.35)
     arrived = sent + ways(1)

@@ -5,12 +5,17 @@
 --          scored with the time from which it cannot
 --   state  hash: opened (when the count began to be known), server (whose count it is), next
 --          (earliest time of the next grant: grants are evenly spaced, for bursts would repeat
---          every window), frozen (until), cut (percent of the limit left unused), eased (until)
+--          every window), frozen (until), cut (percent of the limit left unused), eased (until),
+--          urgent (when urgent work was last granted a slot), bulk (earliest time of the next grant
+--          to other work while urgent work keeps coming)
 -- ARGV[1]  verb; the rest belongs to the verb
 --
--- reserve  limit window hold longest token
+-- reserve  limit window hold longest token ready urgent share [number token ago]...
 --          -> {credential's number from 1, microseconds until the slot} or
 --             {0, microseconds until it is worth asking again}: nothing is reserved then
+--          the slot is no sooner than in `ready` microseconds; urgent is 1 or 0; for a window after urgent work the rest leaves so many percent of the
+--          limit to it. What follows tells of earlier requests of the credential of that number
+--          that they had arrived by then, and sooner than was assumed
 -- settle   window ago token              -> 0
 --          says that a request had arrived `ago` microseconds ago (or, below 0, will have)
 -- drop     token                         -> 0     gives a slot back that was not used
@@ -57,15 +62,18 @@ local function allowed(state, limit)
 end
 
 -- When the credential's next request may be sent. An unknown history counts as a full window.
-local function earliest(slots, state, limit, window)
+local function earliest(slots, state, limit, window, ready, urgent)
   local known = opened(state) or open(state, now + window)
   redis.call('ZREMRANGEBYSCORE', slots, '-inf', now)
-  local start = math.max(now, known, field(state, 'next'), field(state, 'frozen'))
+  local start = math.max(now + ready, known, field(state, 'next'), field(state, 'frozen'))
   local used = redis.call('ZCARD', slots)
   if used >= limit then
     -- So many must have ended that the new one is the limit's last.
     local last = redis.call('ZRANGE', slots, used - limit, used - limit, 'WITHSCORES')
     start = math.max(start, tonumber(last[2]))
+  end
+  if not urgent and field(state, 'urgent') > now - window then
+    start = math.max(start, field(state, 'bulk'))
   end
   return start
 end
@@ -73,10 +81,16 @@ end
 if verb == 'reserve' then
   local limit, window, hold = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
   local longest, token = tonumber(ARGV[5]), ARGV[6]
+  local ready, urgent, share = tonumber(ARGV[7]), ARGV[8] == '1', tonumber(ARGV[9])
+  for i = 10, #ARGV, 3 do
+    -- Only what is still counted: a slot that has ended must not come back.
+    local until_ = now + window - tonumber(ARGV[i + 2])
+    redis.call('ZADD', KEYS[2 * tonumber(ARGV[i]) - 1], 'XX', until_, ARGV[i + 1])
+  end
   local best, start = 0, nil
   for i = 1, #KEYS / 2 do
     local slots, state = KEYS[2 * i - 1], KEYS[2 * i]
-    local at = earliest(slots, state, allowed(state, limit), window)
+    local at = earliest(slots, state, allowed(state, limit), window, ready, urgent)
     if start == nil or at < start then
       best, start = i, at
     end
@@ -86,7 +100,13 @@ if verb == 'reserve' then
   end
   local slots, state = KEYS[2 * best - 1], KEYS[2 * best]
   redis.call('ZADD', slots, start + hold + window, token)
-  redis.call('HSET', state, 'next', start + math.floor(window / allowed(state, limit)))
+  local spacing = math.floor(window / allowed(state, limit))
+  redis.call('HSET', state, 'next', start + spacing)
+  if urgent then
+    redis.call('HSET', state, 'urgent', start)
+  else
+    redis.call('HSET', state, 'bulk', start + math.ceil(spacing * 100 / (100 - share)))
+  end
   local alive = math.ceil((start - now + hold + window) / 1000000) + 60
   redis.call('EXPIRE', slots, alive)
   return {best, start - now}

@@ -5,7 +5,8 @@ All processes share one count in Redis. When Redis does not answer nothing may b
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +27,10 @@ HOLD = timedelta(milliseconds=500)
 REACH = timedelta(milliseconds=120)
 #: For so long after a 429 a little of the rate stays unused.
 EASING = timedelta(hours=1)
+#: Of the rate, what is left to urgent work while it keeps coming.
+URGENT_SHARE = 0.1
+#: Arrivals that are told together with the next reservation; what is older is not worth telling.
+MOST_ARRIVALS = 200
 #: Nobody waits for a slot that is further away: the job goes back and its thread is free.
 LONGEST = timedelta(seconds=3)
 
@@ -33,6 +38,15 @@ LONGEST = timedelta(seconds=3)
 @dataclass(frozen=True)
 class Permit:
     """A reserved slot; `at` is on this process's monotonic clock, in seconds."""
+
+    credential_id: str
+    token: str
+    at: float
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """By when a request had arrived, on the monotonic clock."""
 
     credential_id: str
     token: str
@@ -58,19 +72,33 @@ class Gauge:
 class Limiter:
     """Reserves slots for all processes that share this Redis; safe to share between threads."""
 
-    def __init__(self, client: "redis.Redis", rate: Rate) -> None:
+    def __init__(
+        self, client: "redis.Redis", rate: Rate, *, urgent_share: float = URGENT_SHARE
+    ) -> None:
         self._rate = rate
+        self._share = round(100 * urgent_share)
         self._window = microseconds(rate.window)
         #: When a freeze ends that this process saw begin, by the monotonic clock: it holds even if
         #: Redis was away and never heard of it.
         self._frozen: dict[str, float] = {}
+        self._arrivals: deque[Arrival] = deque(maxlen=MOST_ARRIVALS)
         script = files("jobs.limiter").joinpath("limiter.lua").read_text("utf-8")
         self._script = client.register_script(script)
 
     def reserve(
-        self, credential_ids: Sequence[str], *, longest: timedelta = LONGEST
+        self,
+        credential_ids: Sequence[str],
+        *,
+        longest: timedelta = LONGEST,
+        ready_in: float = 0.0,
+        is_urgent: bool = False,
     ) -> Permit | NotNow:
-        """Reserve the next free slot of whichever credential has it first."""
+        """Reserve the next free slot of whichever credential has it first.
+
+        It is no sooner than the caller can be ready, in seconds from now. Slots are given in the
+        order in which they are asked for; but as long as urgent work keeps coming, the rest leaves
+        it a share of them.
+        """
         frozen_for = {i: self._frozen_for(i) for i in credential_ids}
         thawed = [i for i, seconds in frozen_for.items() if seconds == 0]
         if not thawed:
@@ -84,6 +112,10 @@ class Limiter:
             microseconds(HOLD),
             microseconds(longest),
             token,
+            round(ready_in * 1e6),
+            int(is_urgent),
+            self._share,
+            *self._told(thawed),
         )
         # The clock is read after the answer: the slot can only be a little later than it should.
         now = time.monotonic()
@@ -115,7 +147,14 @@ class Limiter:
 
         The slot counts for a window from then. Without Redis it stays as it was assumed.
         """
-        ago = 0.0 if arrived_by is None else time.monotonic() - arrived_by
+        now = time.monotonic()
+        arrived_by = now if arrived_by is None else arrived_by
+        if arrived_by <= permit.at + HOLD.total_seconds():
+            # It only gives the slot back earlier, ten seconds from now: that can wait for the next
+            # reservation, and does no harm if it is never told.
+            self._arrivals.append(Arrival(permit.credential_id, permit.token, arrived_by))
+            return
+        ago = now - arrived_by
         with suppress(LimiterUnavailable):
             self._run(
                 [permit.credential_id], "settle", self._window, round(ago * 1e6), permit.token
@@ -140,6 +179,21 @@ class Limiter:
         """How the credential stands."""
         used, frozen, opens = self._run([credential_id], "look", self._window)
         return Gauge(used, timedelta(microseconds=frozen), timedelta(microseconds=opens))
+
+    def _told(self, credential_ids: Sequence[str]) -> Iterator[str | int]:
+        """What the script is to know of earlier requests with these credentials."""
+        now = time.monotonic()
+        for _ in range(len(self._arrivals)):
+            try:
+                one = self._arrivals.popleft()
+            except IndexError:
+                return
+            if one.credential_id in credential_ids:
+                yield from (
+                    credential_ids.index(one.credential_id) + 1,
+                    one.token,
+                    round((now - one.at) * 1e6),
+                )
 
     def _frozen_for(self, credential_id: str) -> float:
         return max(0.0, self._frozen.get(credential_id, 0.0) - time.monotonic())

@@ -1,14 +1,18 @@
 """The HTTP client: one request a call, never repeated, redirected or proxied below us."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import local
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
+from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
+from urllib3.util.connection import is_connection_dropped
 
 from jobs.catalog.operation import Operation
 from jobs.stability.form import Body
@@ -16,16 +20,50 @@ from jobs.stability.form import Body
 #: Seconds to connect in; then seconds between two bytes of the answer.
 CONNECT_SECONDS = 5.0
 POLL_SECONDS = 30.0
+#: Servers close connections that are silent for some seconds; this one is not waited for.
+LINE_SECONDS = 4.0
 CHUNK = 64 * 1024
 #: An answer that is not media is read up to here.
 SHORT = 64 * 1024
 
 
+class Line(local):
+    """The connection that this thread has opened for its next paid call."""
+
+    connection: HTTPConnection | None = None
+    opened_at = 0.0
+
+    def hold(self, connection: HTTPConnection) -> None:
+        """Keep it for the call."""
+        self.drop()
+        self.connection, self.opened_at = connection, time.monotonic()
+
+    def take(self) -> HTTPConnection | None:
+        """Give it away, if it is young and nobody has closed it."""
+        connection, self.connection = self.connection, None
+        if connection is None:
+            return None
+        is_old = time.monotonic() - self.opened_at > LINE_SECONDS
+        if is_old or is_connection_dropped(connection):
+            connection.close()
+            return None
+        return connection
+
+    def drop(self) -> None:
+        """Close what was not used."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+
+LINE = Line()
+
+
 class FreshHTTPPool(HTTPConnectionPool):
-    """Opens a connection for each request: a stale one looks just like a lost answer."""
+    """Uses a connection for one request: a stale one looks just like a lost answer."""
 
     def _get_conn(self, timeout: float | None = None) -> Any:
-        return self._new_conn()
+        return LINE.take() or self._new_conn()
 
     def _put_conn(self, conn: Any) -> None:
         if conn is not None:
@@ -62,6 +100,27 @@ class StabilityClient:
         self._free = make_session(
             HTTPAdapter(max_retries=0, pool_connections=2, pool_maxsize=connections)
         )
+
+    @contextmanager
+    def line(self) -> Iterator[float]:
+        """Connect for this thread's next paid call; gives the seconds that it took.
+
+        So only the request itself travels in its time slot. Raises what requests raises.
+        """
+        begun_at = time.monotonic()
+        adapter = self._paid.get_adapter(self._host)
+        assert isinstance(adapter, HTTPAdapter)
+        request = requests.Request("POST", f"{self._host}/").prepare()
+        with told_by_requests():
+            pool: Any = adapter.get_connection_with_tls_context(request, verify=True)
+            connection = pool._new_conn()
+            connection.timeout = CONNECT_SECONDS
+            connection.connect()
+        LINE.hold(connection)
+        try:
+            yield time.monotonic() - begun_at
+        finally:
+            LINE.drop()
 
     @contextmanager
     def create(

@@ -35,9 +35,7 @@ class Body:
     def __init__(self, stream: IO[bytes], size: int, content_type: str) -> None:
         self.content_type = content_type
         self.size = size
-        #: When the connection stood and took the first byte, and when the last byte was handed
-        #: over, by the monotonic clock.
-        self.started_at: float | None = None
+        #: When the last byte was handed over, by the monotonic clock.
         self.sent_at: float | None = None
         self._stream = stream
 
@@ -51,8 +49,6 @@ class Body:
 
     def read(self, size: int = -1) -> bytes:
         """The next bytes. Asking for more than there is means that all before were sent."""
-        if self.started_at is None:
-            self.started_at = time.monotonic()
         chunk = self._stream.read(size)
         if not chunk and self.sent_at is None:
             self.sent_at = time.monotonic()

@@ -13,37 +13,32 @@ SYNC = operation("generate/core")
 ASYNC = operation("upscale/creative")
 
 
-def body_of(started_at: float | None, sent_at: float | None) -> Body:
+def body_of(sent_at: float | None) -> Body:
     body = Body(io.BytesIO(), 0, "application/json")
-    body.started_at, body.sent_at = started_at, sent_at
+    body.sent_at = sent_at
     return body
 
 
 @pytest.mark.parametrize("entry", [SYNC, ASYNC], ids=lambda entry: entry.mode)
 def test_without_an_answer_only_this_moment_bounds_it(entry: object) -> None:
-    body = body_of(1.0, 2.0)
+    body = body_of(2.0)
 
-    assert latest_arrival(entry, body, begun_at=0.5, answered_at=None) is None  # type: ignore[arg-type]
+    assert latest_arrival(entry, body, connect_seconds=0.5, answered_at=None) is None  # type: ignore[arg-type]
 
 
 def test_an_asynchronous_call_is_answered_at_once() -> None:
-    assert latest_arrival(ASYNC, body_of(1.0, 2.0), begun_at=0.5, answered_at=9.0) == 9.0
+    assert latest_arrival(ASYNC, body_of(2.0), connect_seconds=0.5, answered_at=9.0) == 9.0
 
 
 def test_a_synchronous_call_arrives_soon_after_its_last_byte() -> None:
-    found = latest_arrival(SYNC, body_of(1.0, 2.0), begun_at=0.5, answered_at=9.0)
+    found = latest_arrival(SYNC, body_of(2.0), connect_seconds=0.5, answered_at=9.0)
 
     assert found == 2.0 + reach(0.5)
 
 
 def test_a_quick_answer_says_more() -> None:
-    assert latest_arrival(SYNC, body_of(1.0, 2.0), begun_at=0.5, answered_at=2.01) == 2.01
+    assert latest_arrival(SYNC, body_of(2.0), connect_seconds=0.5, answered_at=2.01) == 2.01
 
 
-@pytest.mark.parametrize(("started_at", "sent_at"), [(None, None), (1.0, None)])
-def test_an_answer_to_half_a_body_is_all_that_is_known(
-    started_at: float | None, sent_at: float | None
-) -> None:
-    body = body_of(started_at, sent_at)
-
-    assert latest_arrival(SYNC, body, begun_at=0.5, answered_at=9.0) == 9.0
+def test_an_answer_to_half_a_body_is_all_that_is_known() -> None:
+    assert latest_arrival(SYNC, body_of(None), connect_seconds=0.5, answered_at=9.0) == 9.0
