@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from pydantic import BaseModel, JsonValue
 
-from jobs.durable import rename_durably, sha256_of, storage_errors, write_through
+from jobs.durable import Flusher, sha256_of, storage_errors, write_whole
 from jobs.errors import StorageError
 
 #: Room that is left to the database and the logs when answers fill the disk.
@@ -59,6 +59,7 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._flusher = Flusher(folder)
 
     def receive(
         self,
@@ -74,15 +75,20 @@ class Spool:
         already here (a slow worker and its heir may both fetch it), the first one stays.
         """
         part = self._file(attempt_id, f"{secrets.token_hex(4)}.part")
+        draft = part.with_suffix(".json.part")
         with storage_errors(WRITING):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sha256, size = write_through(part, limited(chunks, max_bytes), doing=WRITING)
-        note = Note(sha256=sha256, size=size, facts=dict(facts))
         try:
+            sha256, size = write_whole(part, limited(chunks, max_bytes), doing=WRITING)
+            note = Note(sha256=sha256, size=size, facts=dict(facts))
+            write_whole(draft, [note.model_dump_json().encode()], doing=WRITING)
             with storage_errors(WRITING), self._locked():
-                return self.find(attempt_id) or self._accept(attempt_id, part, note)
+                kept = self.find(attempt_id) or self._accept(attempt_id, part, draft, note)
         finally:
             part.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
+        self._flusher.flush(WRITING)
+        return kept
 
     def find(self, attempt_id: str) -> Spooled | None:
         """The attempt's answer, if it is here whole; its bytes are read to make sure."""
@@ -127,13 +133,11 @@ class Spool:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             return shutil.disk_usage(self.folder).free >= size + RESERVE_BYTES
 
-    def _accept(self, attempt_id: str, part: Path, note: Note) -> Spooled:
-        """Let a received body count: its facts come first, the rename is the last word."""
-        body, facts = self._file(attempt_id, "body"), self._file(attempt_id, "json")
-        draft = part.with_suffix(".json.part")
-        write_through(draft, [note.model_dump_json().encode()], doing=WRITING)
-        draft.replace(facts)
-        rename_durably(part, body)
+    def _accept(self, attempt_id: str, part: Path, draft: Path, note: Note) -> Spooled:
+        """Let a received body count: its facts come first, the second rename is the last word."""
+        body = self._file(attempt_id, "body")
+        draft.replace(self._file(attempt_id, "json"))
+        part.replace(body)
         return Spooled(attempt_id=attempt_id, path=body, **dict(note))
 
     def _file(self, attempt_id: str, ending: str) -> Path:

@@ -1,8 +1,9 @@
 """One writer for each process: changes that wait at the same time are committed together."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Condition, Thread
 from typing import Any, TypeVar
@@ -14,20 +15,38 @@ from jobs.db import Database
 #: More in one transaction would make the first of them wait too long.
 MOST_TOGETHER = 64
 
+Item = TypeVar("Item")
 T = TypeVar("T")
 Change = Callable[[Connection, datetime], T]
+#: Does something for all items of one transaction, and returns a result for each.
+Verb = Callable[[Connection, Sequence[Item], datetime], Sequence[T]]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Something to be committed, and who waits for it."""
+
+    verb: Verb[Any, Any]
+    item: Any
+    future: Future[Any] = field(default_factory=Future)
+
+
+def each(db: Connection, changes: Sequence[Change[T]], now: datetime) -> list[T]:
+    """The verb of changes that have nothing in common."""
+    return [change(db, now) for change in changes]
 
 
 class Committer:
     """Runs changes in transactions of its own thread.
 
     While one transaction commits, the changes that come in meanwhile gather for the next: under
-    load many share the price of one commit, and an idle process waits for nobody.
+    load many share the price of one commit, and those of one verb also its statements. An idle
+    process waits for nobody.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: deque[tuple[Change[Any], Future[Any]]] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._changed = Condition()
         self._closed = False
         self._thread = Thread(target=self._work, name="committer", daemon=True)
@@ -39,13 +58,21 @@ class Committer:
         It may run twice if a neighbour in its transaction fails, so it must do nothing but use
         the connection. Raises what the change, or the database, raises.
         """
-        future: Future[T] = Future()
+        return self.join(each, change)
+
+    def join(self, verb: Verb[Item, T], item: Item) -> T:
+        """Run `verb(connection, items, now)` with the items that others bring to it meanwhile.
+
+        Returns this item's result once it is committed; else as `run`.
+        """
+        waiting = Waiting(verb, item)
         with self._changed:
             if self._closed:
                 raise RuntimeError("this process is ending")
-            self._waiting.append((change, future))
+            self._waiting.append(waiting)
             self._changed.notify()
-        return future.result()
+        result: T = waiting.future.result()
+        return result
 
     def close(self) -> None:
         """Commit what waits, and end."""
@@ -64,18 +91,30 @@ class Committer:
                 return
             self._commit(together)
 
-    def _commit(self, together: list[tuple[Change[Any], Future[Any]]]) -> None:
+    def _commit(self, together: Sequence[Waiting]) -> None:
         try:
             now = self._database.now()
             with self._database.transaction() as db:
-                results = [change(db, now) for change, _ in together]
+                results = [
+                    (waiting, verb(db, [one.item for one in waiting], now))
+                    for verb, waiting in by_verb(together).items()
+                ]
         except BaseException as error:
             if len(together) == 1:
-                together[0][1].set_exception(error)
+                together[0].future.set_exception(error)
                 return
             # One of them is to blame: alone, each gets its own answer.
             for one in together:
                 self._commit([one])
             return
-        for (_, future), result in zip(together, results, strict=True):
-            future.set_result(result)
+        for waiting, told in results:
+            for one, result in zip(waiting, told, strict=True):
+                one.future.set_result(result)
+
+
+def by_verb(together: Sequence[Waiting]) -> dict[Verb[Any, Any], list[Waiting]]:
+    """The waiting ones of each verb, in the order in which they came."""
+    found: dict[Verb[Any, Any], list[Waiting]] = {}
+    for one in together:
+        found.setdefault(one.verb, []).append(one)
+    return found

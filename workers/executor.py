@@ -5,6 +5,7 @@ ends instead: the job's due time brings it back.
 """
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from jobs.catalog.operation import Operation
 from jobs.crashpoints import crash_point
 from jobs.errors import JobError, LimiterUnavailable, StorageError
 from jobs.limiter.permits import NotNow, Permit, reach
+from jobs.models import INTERACTIVE
 from jobs.outcomes import (
     Expired,
     Outcome,
@@ -52,11 +54,8 @@ ROOM_BYTES = 64 << 20
 AWAY_DELAY = timedelta(seconds=2)
 #: How long a job waits whose credential is not known to this process.
 STRANGER_DELAY = timedelta(seconds=30)
-
-#: How much of the last intent's commit time enters their mean, and the longest time before its
-#: slot that an intent is committed.
-INTENT_SMOOTHING = 0.2
-LONGEST_LEAD = 1.0
+#: A result that is so old is asked for before anything else: the API soon forgets it.
+OLD_RESULT = RESULT_LIFE - timedelta(hours=1)
 
 POISON = JobError(
     code="poison",
@@ -133,7 +132,7 @@ def settle(r: Resources, operation: Operation, claim: Claim, outcome: Outcome) -
     """Commit an outcome, however long the database is away; received bytes go on to the bucket."""
     if isinstance(outcome, Stored):
         crash_point("before_final_commit")
-    r.persist(lambda db, now: settling.settle(db, claim, outcome, now))
+    r.persist_with(settling.settle_all, (claim, outcome))
     if isinstance(outcome, Received):
         crash_point("spooled")
         received = replace(claim, state=JobState.STORING)
@@ -153,21 +152,31 @@ def submit(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
         return Unfunded(NO_CREDENTIAL)
     try:
         body = inputs.build_body(r, operation, claim)
-    except inputs.InputGone as error:
-        return Refused(error.as_job_error())
+    except inputs.InputFault as error:
+        return error.outcome(claim)
     with closing(body):
-        permit = r.limiter.reserve(usable)
+        permit = r.limiter.reserve(
+            usable, ready_in=r.leads.seconds, is_urgent=claim.priority >= INTERACTIVE
+        )
         if isinstance(permit, NotNow):
             return Snoozed(permit.wait)
         r.pollster.note_wait(permit.at - time.monotonic())
         # The intent is committed just before the slot comes, so that a slow database does not
         # make every request late, and a crash while waiting leaves nothing that looks sent.
-        r.limiter.wait(permit, early=min(LONGEST_LEAD, 2 * r.intent_seconds))
-        begun = begin(r, claim, permit)
-        if begun is None:
+        r.limiter.wait(permit, early=r.leads.seconds)
+        try:
+            with r.client.line() as connect_seconds:
+                r.leads.connecting.learn(connect_seconds)
+                begun = begin(r, claim, permit)
+                if begun is None:
+                    r.limiter.drop(permit)
+                    return Snoozed(AWAY_DELAY)
+                outcome = send(r, operation, begun, body, permit, connect_seconds)
+        except requests.RequestException as error:
+            # Only opening the line raises this: nothing was begun.
             r.limiter.drop(permit)
-            return Snoozed(AWAY_DELAY)
-        outcome = send(r, operation, begun, body, permit)
+            fault = network_error(error, was_sent=False)
+            return TryAgain(fault, backoff.delay(claim.refusals))
     settle(r, operation, begun, outcome)
     return None
 
@@ -178,20 +187,28 @@ def begin(r: Resources, claim: Claim, permit: Permit) -> Claim | None:
         return None
     crash_point("before_intent")
     asked_at = time.monotonic()
-
-    def commit(db: Connection, now: datetime) -> Claim | None:
-        # It may have opened since this job was sent.
-        if not breaker.may_begin(db, now):
-            return None
-        return attempts.begin(db, claim, now, credential_id=permit.credential_id, owner=r.owner)
-
-    begun = r.commits.run(commit)
-    r.intent_seconds += INTENT_SMOOTHING * (time.monotonic() - asked_at - r.intent_seconds)
+    intent = attempts.Intent(claim=claim, credential_id=permit.credential_id, owner=r.owner)
+    begun = r.commits.join(begin_allowed, intent)
+    r.leads.committing.learn(time.monotonic() - asked_at)
     return begun
 
 
+def begin_allowed(
+    db: Connection, intents: Sequence[attempts.Intent], now: datetime
+) -> list[Claim | None]:
+    """Commit as many intents as the breaker lets: it may have opened since the jobs were sent."""
+    most = breaker.most_to_begin(db, now)
+    begun = attempts.begin_all(db, intents[:most], now)
+    return [*begun, *[None] * (len(intents) - len(begun))]
+
+
 def send(
-    r: Resources, operation: Operation, claim: Claim, body: form.Body, permit: Permit
+    r: Resources,
+    operation: Operation,
+    claim: Claim,
+    body: form.Body,
+    permit: Permit,
+    connect_seconds: float,
 ) -> Outcome:
     """One POST. What it raises makes the attempt uncertain only if all of the body was sent."""
     assert claim.attempt_id is not None
@@ -203,7 +220,7 @@ def send(
         return TryAgain(NOT_SENT, timedelta(0), spends_try=False)
     crash_point("before_post")
     path = form.address(operation, claim.params)
-    begun_at, answered_at = time.monotonic(), None
+    answered_at = None
     try:
         with r.client.create(operation, path, body, key=key, attempt_id=claim.attempt_id) as answer:
             answered_at = time.monotonic()
@@ -215,12 +232,12 @@ def send(
             return Uncertain(fault)
         return TryAgain(fault, backoff.delay(claim.refusals))
     finally:
-        arrived_by = latest_arrival(operation, body, begun_at=begun_at, answered_at=answered_at)
+        arrived_by = latest_arrival(operation, body, connect_seconds, answered_at)
         r.limiter.settle(permit, arrived_by=arrived_by)
 
 
 def latest_arrival(
-    operation: Operation, body: form.Body, *, begun_at: float, answered_at: float | None
+    operation: Operation, body: form.Body, connect_seconds: float, answered_at: float | None
 ) -> float | None:
     """When a paid call had arrived at the latest; None if nothing but this moment bounds it.
 
@@ -228,9 +245,9 @@ def latest_arrival(
     """
     if answered_at is None or operation.mode == "async":
         return answered_at
-    if body.started_at is None or body.sent_at is None:
+    if body.sent_at is None:
         return answered_at
-    return min(answered_at, body.sent_at + reach(body.started_at - begun_at))
+    return min(answered_at, body.sent_at + reach(connect_seconds))
 
 
 def poll(r: Resources, operation: Operation, claim: Claim) -> Outcome:
@@ -241,7 +258,9 @@ def poll(r: Resources, operation: Operation, claim: Claim) -> Outcome:
     key = r.keyring.key(claim.credential_id)
     if key is None:
         return Snoozed(STRANGER_DELAY)
-    permit = r.limiter.reserve([claim.credential_id])
+    age = r.database.now() - claim.accepted_at
+    is_urgent = claim.priority >= INTERACTIVE or age > OLD_RESULT
+    permit = r.limiter.reserve([claim.credential_id], is_urgent=is_urgent)
     if isinstance(permit, NotNow):
         return Snoozed(permit.wait)
     r.limiter.wait(permit)

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from jobs.credentials import Keyring
 from jobs.db import Database
+from jobs.fetches import fetcher_of
 from jobs.identity import owner_name
 from jobs.limiter.permits import Limiter, connect
 from jobs.settings import Settings
@@ -18,10 +19,14 @@ from jobs.stability.client import StabilityClient
 from jobs.storage import open_storage
 from jobs.storage.protocol import Storage
 from jobs.telemetry import Changes
+from jobs.uploads import UploadDesk
 from jobs.vault import open_vault
-from workers.commits import Change, Committer
+from workers.commits import Change, Committer, Verb, each
+from workers.fetching import FetchDesk
+from workers.leads import Leads
 from workers.pollster import Pollster
 
+Item = TypeVar("Item")
 T = TypeVar("T")
 
 #: Seconds between two tries to reach a database that is away.
@@ -42,6 +47,8 @@ class Resources:
     keyring: Keyring
     pollster: Pollster
     redis: redis.Redis
+    fetches: FetchDesk
+    uploads: UploadDesk
     owner: str
     #: Set when the process was told to stop: nothing new is begun.
     stopping: Event = field(default_factory=Event)
@@ -50,16 +57,19 @@ class Resources:
     changes: Changes = field(default_factory=Changes)
     #: Held by the one job here whose earlier worker died.
     suspect: Lock = field(default_factory=Lock)
-    #: How long it takes to commit an intent, lately.
-    intent_seconds: float = 0.02
+    leads: Leads = field(default_factory=Leads)
     #: Until when the leases surely hold, by the monotonic clock.
     leased_until: float = field(default=0.0)
 
     def persist(self, change: Change[T]) -> T:
         """Commit a change, however long the database is away: something was paid for."""
+        return self.persist_with(each, change)
+
+    def persist_with(self, verb: Verb[Item, T], item: Item) -> T:
+        """The same for an item of a verb."""
         while True:
             try:
-                done = self.commits.run(change)
+                done = self.commits.join(verb, item)
             except DBAPIError as error:
                 if not (error.connection_invalidated or is_passing(error)):
                     raise
@@ -91,13 +101,16 @@ def build_resources(settings: Settings) -> Resources:
     database = Database(settings.database_address)
     threads = settings.darkroom_worker_threads
     client = connect(settings.redis_url)
+    storage = open_storage(settings)
     return Resources(
         settings=settings,
         database=database,
         commits=Committer(database),
-        storage=open_storage(settings),
+        storage=storage,
         spool=Spool(settings.home / "spool"),
-        limiter=Limiter(client, settings.darkroom_rate),
+        limiter=Limiter(
+            client, settings.darkroom_rate, urgent_share=settings.darkroom_interactive_share
+        ),
         client=StabilityClient(
             settings.api_host,
             answer_seconds=settings.darkroom_answer_seconds,
@@ -106,5 +119,7 @@ def build_resources(settings: Settings) -> Resources:
         pollster=Pollster(database, settings.poll_gap),
         keyring=Keyring(database, settings.api_keys, open_vault(settings)),
         redis=client,
+        fetches=FetchDesk(fetcher_of(settings, database, storage), threads=threads),
+        uploads=UploadDesk(database, storage),
         owner=owner_name(),
     )

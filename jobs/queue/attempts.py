@@ -1,13 +1,14 @@
 """The record of paid calls: append-only and unfenced, so that nothing paid for is forgotten."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from jobs.models import Attempt, new_id, table
+from jobs.queue.brakes import may_begin
 from jobs.queue.moves import (
     CLAIM_COLUMNS,
     JOB,
@@ -16,9 +17,21 @@ from jobs.queue.moves import (
     move,
     write_event,
 )
+from jobs.queue.together import Move, move_each
 from jobs.states import JobState
 
 ATTEMPT = table(Attempt)
+
+#: What is known already stays.
+LEARN = (
+    update(ATTEMPT)
+    .where(ATTEMPT.c.id == bindparam("attempt"))
+    .values(
+        accepted_at=func.coalesce(ATTEMPT.c.accepted_at, bindparam("accepted")),
+        received_at=func.coalesce(ATTEMPT.c.received_at, bindparam("received")),
+        result_id=func.coalesce(ATTEMPT.c.result_id, bindparam("result")),
+    )
+)
 
 #: How long a job waits for bytes that a worker has received, and of which nobody has heard since.
 DELIVERY_PATIENCE = timedelta(minutes=10)
@@ -36,54 +49,86 @@ ATTEMPT_FIELDS = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """A paid call that a worker is about to make."""
+
+    claim: Claim
+    credential_id: str
+    owner: str
+
+    def begun(self) -> Claim:
+        """The job's claim once it is committed to the call."""
+        return replace(
+            self.claim,
+            state=JobState.SUBMITTING,
+            attempts=self.claim.attempts + 1,
+            attempt_id=new_id(),
+            attempt_number=self.claim.attempts + 1,
+            credential_id=self.credential_id,
+            result_id=None,
+            accepted_at=None,
+            polls=0,
+            polled_at=None,
+        )
+
+
+def begin_all(db: Connection, intents: Sequence[Intent], now: datetime) -> list[Claim | None]:
+    """Commit to paid calls: the intents, before the first byte of any of them is sent.
+
+    For each the claim as it is now, or None if the job is not the caller's any more, if it is
+    paused or too late by now, or if an earlier attempt turns out to have been answered after all:
+    then that answer is to be used.
+    """
+    free = may_begin(db, [intent.claim for intent in intents], now)
+    ready = {
+        intent.claim.id: intent.begun()
+        for intent in intents
+        if intent.claim.id in free and not has_late_answer(db, intent.claim, now)
+    }
+    chosen = [intent for intent in intents if intent.claim.id in ready]
+    moves = [submitting(intent, ready[intent.claim.id], now) for intent in chosen]
+    done = move_each(db, moves, now, keeps_lease=True)
+    kept = [intent for intent, is_done in zip(chosen, done, strict=True) if is_done]
+    if kept:
+        db.execute(insert(ATTEMPT), [intent_row(i, ready[i.claim.id], now) for i in kept])
+    begun = {intent.claim.id: ready[intent.claim.id] for intent in kept}
+    return [begun.get(intent.claim.id) for intent in intents]
+
+
 def begin(
     db: Connection, claim: Claim, now: datetime, *, credential_id: str, owner: str
 ) -> Claim | None:
-    """Commit to a paid call: the intent.
+    """`begin_all` for one job."""
+    intent = Intent(claim=claim, credential_id=credential_id, owner=owner)
+    return begin_all(db, [intent], now)[0]
 
-    Returns the claim as it is now, or None if the job is not the caller's any more, or if an
-    earlier attempt turns out to have been answered after all: then that answer is to be used.
-    """
-    if claim.attempts and has_late_answer(db, claim.id, now):
-        return None
-    begun = replace(
-        claim,
-        state=JobState.SUBMITTING,
-        attempts=claim.attempts + 1,
-        attempt_id=new_id(),
-        attempt_number=claim.attempts + 1,
-        credential_id=credential_id,
-        result_id=None,
-        accepted_at=None,
-        polls=0,
-        polled_at=None,
-    )
-    kept = move(
-        db,
-        claim,
-        JobState.SUBMITTING,
-        now,
+
+def submitting(intent: Intent, begun: Claim, now: datetime) -> Move:
+    """The job's own part of an intent."""
+    return Move(
+        claim=intent.claim,
+        target=JobState.SUBMITTING,
         verb="submitting",
-        note=credential_id,
-        lease_owner=owner,
-        lease_until=JOB.c.lease_until,
-        started_at=func.coalesce(JOB.c.started_at, now),
-        **{name: getattr(begun, name) for name in ATTEMPT_FIELDS},
-    )
-    if not kept:
-        return None
-    db.execute(
-        insert(ATTEMPT),
-        {
-            "id": begun.attempt_id,
-            "job_id": claim.id,
-            "number": begun.attempt_number,
-            "credential_id": credential_id,
-            "owner": owner,
-            "begun_at": now,
+        note=intent.credential_id,
+        changes={
+            "started_at": now,
+            "lease_owner": intent.owner,
+            **{name: getattr(begun, name) for name in ATTEMPT_FIELDS},
         },
     )
-    return begun
+
+
+def intent_row(intent: Intent, begun: Claim, now: datetime) -> dict[str, Any]:
+    """The attempt as it begins."""
+    return {
+        "id": begun.attempt_id,
+        "job_id": begun.id,
+        "number": begun.attempt_number,
+        "credential_id": intent.credential_id,
+        "owner": intent.owner,
+        "begun_at": now,
+    }
 
 
 def note_attempt(db: Connection, claim: Claim, **facts: Any) -> None:
@@ -100,22 +145,38 @@ def note_attempt(db: Connection, claim: Claim, **facts: Any) -> None:
 def learn_answer(
     db: Connection, claim: Claim, now: datetime, *, result_id: str | None = None
 ) -> int:
-    """Write down that the attempt was answered, and so paid: with an id, or with the bytes.
+    """`learn_answers` for one attempt."""
+    return learn_answers(db, [(claim, result_id)], now)[0]
 
-    Returns the thousandths of a credit that are news: an answer may be learned twice, by a slow
-    worker and by its heir, but it is paid once.
+
+def learn_answers(
+    db: Connection, answers: Sequence[tuple[Claim, str | None]], now: datetime
+) -> list[int]:
+    """Write down that attempts were answered, and so paid: with an id, or with the bytes (None).
+
+    Returns for each the thousandths of a credit that are news: an answer may be learned twice, by
+    a slow worker and by its heir, but it is paid once.
     """
-    column = ATTEMPT.c.accepted_at if result_id is not None else ATTEMPT.c.received_at
-    unpaid = and_(ATTEMPT.c.accepted_at.is_(None), ATTEMPT.c.received_at.is_(None))
-    first = db.execute(
-        update(ATTEMPT)
-        .where(ATTEMPT.c.id == claim.attempt_id, unpaid)
-        .values({column: now, ATTEMPT.c.result_id: result_id})
+    ids = [claim.attempt_id for claim, _ in answers]
+    rows = db.execute(
+        select(ATTEMPT.c.id)
+        .where(ATTEMPT.c.id.in_(ids), ATTEMPT.c.accepted_at.is_(None))
+        .where(ATTEMPT.c.received_at.is_(None))
+        .order_by(ATTEMPT.c.id)
+        .with_for_update()
     )
-    if first.rowcount == 1:
-        return claim.estimated_milli
-    note_attempt(db, claim, **{column.name: now})
-    return 0
+    unpaid = set(rows.scalars())
+    facts = [
+        {
+            "attempt": claim.attempt_id,
+            "accepted": None if result_id is None else now,
+            "received": now if result_id is None else None,
+            "result": result_id if claim.attempt_id in unpaid else None,
+        }
+        for claim, result_id in answers
+    ]
+    db.execute(LEARN, facts)
+    return [claim.estimated_milli if claim.attempt_id in unpaid else 0 for claim, _ in answers]
 
 
 def usable_attempts(db: Connection, job_id: str) -> Sequence[Any]:
@@ -136,14 +197,14 @@ def find_attempt(db: Connection, attempt_id: str) -> Any:
     return db.execute(select(ATTEMPT).where(ATTEMPT.c.id == attempt_id)).one()
 
 
-def has_late_answer(db: Connection, job_id: str, now: datetime) -> bool:
+def has_late_answer(db: Connection, claim: Claim, now: datetime) -> bool:
     """Whether an earlier attempt was answered after all, and can still be used.
 
     A result id can be; bytes can for as long as whoever received them may still deliver them.
     """
-    return any(
+    return claim.attempts > 0 and any(
         row.result_id or (row.received_at and row.received_at > now - DELIVERY_PATIENCE)
-        for row in usable_attempts(db, job_id)
+        for row in usable_attempts(db, claim.id)
     )
 
 

@@ -49,11 +49,11 @@ def next_probe(db: Connection, now: datetime) -> datetime | None:
     return last + min(wait, LONGEST_PROBE)
 
 
-def may_begin(db: Connection, now: datetime) -> bool:
-    """Whether a paid call may be begun: the breaker is closed, or this is the one probe."""
+def most_to_begin(db: Connection, now: datetime) -> int | None:
+    """How many paid calls may be begun: any number while it is closed (None), else one probe."""
     probe_at = next_probe(db, now)
     if probe_at is None:
-        return True
+        return None
     probing = (
         select(ATTEMPT.c.id)
         .where(
@@ -63,7 +63,7 @@ def may_begin(db: Connection, now: datetime) -> bool:
         )
         .limit(1)
     )
-    return now >= probe_at and db.execute(probing).first() is None
+    return int(now >= probe_at and db.execute(probing).first() is None)
 
 
 def _last_answer(db: Connection, now: datetime) -> datetime | None:

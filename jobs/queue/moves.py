@@ -6,12 +6,13 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Row, case, insert, update
 
-from jobs.models import Batch, Event, Job, table
+from jobs.models import Batch, Event, Job, Project, table
 from jobs.states import FINAL, JobState, can_move
 
 JOB = table(Job)
 EVENT = table(Event)
 BATCH = table(Batch)
+PROJECT = table(Project)
 
 #: States of jobs whose next step is a paid call, and what they may be held for without a reserve.
 NOT_BEGUN = frozenset({JobState.WAITING, JobState.QUEUED, JobState.HELD})
@@ -30,6 +31,7 @@ class Claim:
     operation: str
     params: dict[str, Any]
     inputs: dict[str, str]
+    priority: int
     on_uncertain: str
     attempts: int
     refusals: int
@@ -112,21 +114,32 @@ def write_event(
     charged_milli: int = 0,
 ) -> None:
     """One line of the job's history."""
-    db.execute(
-        insert(EVENT),
-        {
-            "job_id": claim.id,
-            "project_id": claim.project_id,
-            "batch_id": claim.batch_id,
-            "at": now,
-            "verb": verb,
-            "origin": claim.state,
-            "target": target,
-            "charged_milli": charged_milli,
-            "note": note,
-            "tallied": False,
-        },
-    )
+    row = event_row(claim, target, now, verb=verb, note=note, charged_milli=charged_milli)
+    db.execute(insert(EVENT), row)
+
+
+def event_row(
+    claim: Claim,
+    target: JobState,
+    now: datetime,
+    *,
+    verb: str,
+    note: str | None,
+    charged_milli: int,
+) -> dict[str, Any]:
+    """What the history says of one change."""
+    return {
+        "job_id": claim.id,
+        "project_id": claim.project_id,
+        "batch_id": claim.batch_id,
+        "at": now,
+        "verb": verb,
+        "origin": claim.state,
+        "target": target,
+        "charged_milli": charged_milli,
+        "note": note,
+        "tallied": False,
+    }
 
 
 def reserve_budget(db: Connection, batch_id: str | None, milli: int) -> bool:

@@ -4,6 +4,7 @@ What was paid for is written to the attempt even by a worker that has lost its l
 job's row is fenced. Every verb tells whether the job was still its caller's.
 """
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, insert
@@ -24,9 +25,10 @@ from jobs.outcomes import (
     Uncertain,
     Unfunded,
 )
-from jobs.queue.attempts import learn_answer, note_attempt, offer_late, record_late_charge
+from jobs.queue.attempts import learn_answers, note_attempt, offer_late, record_late_charge
 from jobs.queue.leases import give_back
 from jobs.queue.moves import JOB, Claim, move, release_budget, reserve_budget
+from jobs.queue.together import Move, move_each
 from jobs.states import JobState
 
 OUTPUT = table(Output)
@@ -38,16 +40,32 @@ MOST_RESUBMITS = 1
 
 
 def settle(db: Connection, claim: Claim, outcome: Outcome, now: datetime) -> bool:
-    """Turn an outcome into the job's next state; False when somebody else owns the job by now."""
+    """`settle_all` for one job."""
+    return settle_all(db, [(claim, outcome)], now)[0]
+
+
+def settle_all(
+    db: Connection, settled: Sequence[tuple[Claim, Outcome]], now: datetime
+) -> list[bool]:
+    """Turn outcomes into the jobs' next states; False for a job that somebody else owns by now.
+
+    What happens all the time is done for all jobs together, and what is rare one by one.
+    """
+    kept: dict[int, bool] = {}
+    for kind, verb in TOGETHER.items():
+        places = [i for i, (_, outcome) in enumerate(settled) if isinstance(outcome, kind)]
+        if places:
+            done = verb(db, [settled[i] for i in places], now)
+            kept |= dict(zip(places, done, strict=True))
+    for place, (claim, outcome) in enumerate(settled):
+        if place not in kept:
+            kept[place] = settle_alone(db, claim, outcome, now)
+    return [kept[place] for place in range(len(settled))]
+
+
+def settle_alone(db: Connection, claim: Claim, outcome: Outcome, now: datetime) -> bool:
+    """One outcome of those that are rare."""
     match outcome:
-        case Accepted():
-            return accepted(db, claim, outcome, now)
-        case Running(delay=delay):
-            return running(db, claim, now, due_at=now + delay)
-        case Received():
-            return received(db, claim, now)
-        case Stored():
-            return stored(db, claim, outcome, now)
         case Refused(error=error):
             return refused(db, claim, error, now)
         case TryAgain():
@@ -62,84 +80,111 @@ def settle(db: Connection, claim: Claim, outcome: Outcome, now: datetime) -> boo
             return unfunded(db, claim, error, now)
         case Refetch():
             return refetch(db, claim, outcome, now)
+    raise TypeError(f"{type(outcome).__name__} is settled together with others")
 
 
-def accepted(db: Connection, claim: Claim, outcome: Accepted, now: datetime) -> bool:
+def accepted(
+    db: Connection, settled: Sequence[tuple[Claim, Accepted]], now: datetime
+) -> list[bool]:
     """The API works on it: the result id is kept before anything else is done."""
-    news = learn_answer(db, claim, now, result_id=outcome.result_id)
-    kept = move(
-        db,
-        claim,
-        JobState.POLLING,
-        now,
-        verb="accepted",
-        note=outcome.result_id,
-        charged_milli=news,
-        result_id=outcome.result_id,
-        accepted_at=now,
-        due_at=now + outcome.delay,
-    )
-    if not kept:
-        record_late_charge(db, claim, news, now)
-        offer_late(db, claim, JobState.POLLING, now, result_id=outcome.result_id)
+    news = learn_answers(db, [(claim, outcome.result_id) for claim, outcome in settled], now)
+    moves = [
+        Move(
+            claim=claim,
+            target=JobState.POLLING,
+            verb="accepted",
+            note=outcome.result_id,
+            charged_milli=milli,
+            changes={
+                "result_id": outcome.result_id,
+                "accepted_at": now,
+                "due_at": now + outcome.delay,
+            },
+        )
+        for (claim, outcome), milli in zip(settled, news, strict=True)
+    ]
+    kept = move_each(db, moves, now)
+    for (claim, outcome), milli, done in zip(settled, news, kept, strict=True):
+        if not done:
+            record_late_charge(db, claim, milli, now)
+            offer_late(db, claim, JobState.POLLING, now, result_id=outcome.result_id)
     return kept
 
 
-def running(db: Connection, claim: Claim, now: datetime, *, due_at: datetime) -> bool:
-    """Still at work: the job waits for its next poll."""
-    return move(
-        db,
-        claim,
-        JobState.POLLING,
-        now,
-        verb=None,
-        polls=JOB.c.polls + 1,
-        polled_at=now,
-        due_at=due_at,
-    )
+def running(db: Connection, settled: Sequence[tuple[Claim, Running]], now: datetime) -> list[bool]:
+    """Still at work: the jobs wait for their next polls."""
+    moves = [
+        Move(
+            claim=claim,
+            target=JobState.POLLING,
+            verb=None,
+            changes={
+                "polls": claim.polls + 1,
+                "polled_at": now,
+                "due_at": now + outcome.delay,
+            },
+        )
+        for claim, outcome in settled
+    ]
+    return move_each(db, moves, now)
 
 
-def received(db: Connection, claim: Claim, now: datetime) -> bool:
+def received(
+    db: Connection, settled: Sequence[tuple[Claim, Received]], now: datetime
+) -> list[bool]:
     """All bytes are on disk; the lease stays with the one who has them."""
-    news = learn_answer(db, claim, now)
-    kept = move(
-        db,
-        claim,
-        JobState.STORING,
-        now,
-        verb="received",
-        charged_milli=news,
-        lease_owner=JOB.c.lease_owner,
-        lease_until=JOB.c.lease_until,
-    )
-    if not kept:
-        record_late_charge(db, claim, news, now)
+    news = learn_answers(db, [(claim, None) for claim, _ in settled], now)
+    moves = [
+        Move(claim=claim, target=JobState.STORING, verb="received", charged_milli=milli)
+        for (claim, _), milli in zip(settled, news, strict=True)
+    ]
+    kept = move_each(db, moves, now, keeps_lease=True)
+    for (claim, _), milli, done in zip(settled, news, kept, strict=True):
+        if not done:
+            record_late_charge(db, claim, milli, now)
     return kept
 
 
-def stored(db: Connection, claim: Claim, outcome: Stored, now: datetime) -> bool:
-    """All outputs are in the bucket: the job is done."""
+def stored(db: Connection, settled: Sequence[tuple[Claim, Stored]], now: datetime) -> list[bool]:
+    """All outputs are in the bucket: the jobs are done."""
+    kept = move_each(db, [done_move(claim, outcome) for claim, outcome in settled], now)
+    rows = [
+        {"job_id": claim.id, "attempt_id": claim.attempt_id, **vars(output)}
+        for (claim, outcome), done in zip(settled, kept, strict=True)
+        if done
+        for output in outcome.outputs
+    ]
+    if rows:
+        db.execute(insert(OUTPUT), rows)
+    for (claim, _), done in zip(settled, kept, strict=True):
+        if not done:
+            offer_late(db, claim, JobState.STORING, now)
+    return kept
+
+
+def done_move(claim: Claim, outcome: Stored) -> Move:
+    """The last step of a job that went well."""
     filtered = next((o for o in outcome.outputs if o.finish_reason == "CONTENT_FILTERED"), None)
     shown = filtered or outcome.outputs[0]
-    kept = move(
-        db,
-        claim,
-        JobState.FILTERED if filtered else JobState.SUCCEEDED,
-        now,
+    return Move(
+        claim=claim,
+        target=JobState.FILTERED if filtered else JobState.SUCCEEDED,
         verb="filtered" if filtered else "succeeded",
-        finish_reason=shown.finish_reason,
-        seed=claim.seed if shown.seed is None else shown.seed,
-        error=None,
+        changes={
+            "finish_reason": shown.finish_reason,
+            "seed": claim.seed if shown.seed is None else shown.seed,
+            "error": None,
+        },
     )
-    if not kept:
-        offer_late(db, claim, JobState.STORING, now)
-        return False
-    for output in outcome.outputs:
-        db.execute(
-            insert(OUTPUT),
-            {"job_id": claim.id, "attempt_id": claim.attempt_id, **vars(output)},
-        )
-    return True
+
+
+#: What a worker does all the time.
+TOGETHER: dict[type[Outcome], Callable[..., list[bool]]] = {
+    Accepted: accepted,
+    Running: running,
+    Received: received,
+    Stored: stored,
+}
 
 
 def refused(db: Connection, claim: Claim, error: JobError, now: datetime) -> bool:
