@@ -9,7 +9,7 @@ LOCK_OPTIONS := --generate-hashes --python-version 3.11 --universal --group buil
 	--no-emit-index-url --no-emit-find-links --no-header --quiet $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format faults lock clean
+.PHONY: help run test check format faults bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ check: $(VENV)/installed-dev ## The same, but only the fast tests
 
 faults: $(VENV)/installed-dev ## Hurt a running system and audit it; LONG=1 with many more jobs
 	$(BIN)/python -m tests.faults $(if $(LONG),--long)
+
+bench: $(VENV)/installed-dev ## Measure the speeds; ONLY=engine for one, QUICK=1 for a short run
+	$(BIN)/python -m bench $(ONLY) $(if $(QUICK),--quick) $(if $(JSON),--json $(JSON))
 
 format: $(VENV)/installed-dev ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix .

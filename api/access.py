@@ -3,6 +3,7 @@
 The key is looked at before the first byte of a body is read.
 """
 
+import time
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, ClassVar
 
@@ -17,10 +18,13 @@ from starlette.types import Message, Receive
 
 from api.answers import PROBLEMS
 from api.problems import Forbidden, Unauthorized
+from api.stability.shape import takes_bare_key
 from jobs.keys import Caller, Doorkeeper, Scope
 
 #: Larger than a job with two `data:` inputs of 1 MiB, in base64.
 BODY_BYTES = 4 * 1024 * 1024
+#: For a whole body, however it drips; 10 MiB come in time at 700 kbit/s.
+BODY_SECONDS = 120.0
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -54,6 +58,7 @@ class GuardedRoute(APIRoute):
 def limited(request: Request, most_bytes: int) -> Receive:
     """The request's body, which ends in an error as soon as it is known to be too large."""
     announced = request.headers.get("content-length", "")
+    deadline = time.monotonic() + BODY_SECONDS
     received = int(announced) if announced.isdecimal() else 0
     check_size(received, most_bytes)
     received = 0
@@ -63,6 +68,8 @@ def limited(request: Request, most_bytes: int) -> Receive:
         message = await request.receive()
         received += len(message.get("body", b""))
         check_size(received, most_bytes)
+        if message.get("more_body", False) and time.monotonic() > deadline:
+            raise HTTPException(408, f"The body took longer than {BODY_SECONDS:g} s")
         return message
 
     return receive
@@ -91,15 +98,23 @@ def open_router(tag: str) -> APIRouter:
 
 async def admit(request: Request) -> Caller:
     """Whom the request's key speaks for; raises Unauthorized."""
-    kind, _, key = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() != "bearer":
-        raise Unauthorized
+    key = key_in(request)
     doorkeeper: Doorkeeper = request.app.state.parts.doorkeeper
-    caller = doorkeeper.recall(key.strip())
-    caller = caller or await run_in_threadpool(doorkeeper.admit, key.strip())
+    caller = doorkeeper.recall(key) or await run_in_threadpool(doorkeeper.admit, key)
     if caller is None:
         raise Unauthorized("the key is unknown, expired or revoked")
     return caller
+
+
+def key_in(request: Request) -> str:
+    """The key that came with the request; raises Unauthorized if there is none."""
+    told = request.headers.get("authorization", "").strip()
+    kind, _, key = told.partition(" ")
+    if kind.lower() == "bearer":
+        return key.strip()
+    if told and takes_bare_key(request.scope["path"]):
+        return told
+    raise Unauthorized
 
 
 async def caller_of(request: Request) -> Caller:

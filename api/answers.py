@@ -4,7 +4,7 @@ Handlers answer with plain JSON out of `jobs/public.py`; a test compares the two
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -94,6 +94,10 @@ class JobAnswer(BaseModel):
     state: str
     held_for: str | None
     priority: int
+    position: int | None = Field(
+        description="1 is the next of the project's jobs; told for one queued job at a time."
+    )
+    eta: datetime | None = Field(description="When it will have ended, by the measured rate.")
     params: dict[str, Any]
     inputs: dict[str, str]
     batch_id: str | None
@@ -198,6 +202,11 @@ class Usage(BaseModel):
     project: str
     jobs: dict[str, int]
     credits: Spent
+    weight: int = Field(description="Jobs started in a turn among the projects.")
+    max_in_flight: int | None = Field(description="Jobs under way at once.")
+    paused_by: list[str] = Field(
+        description="What keeps jobs from being started: all, project, credentials."
+    )
 
 
 class CredentialAnswer(BaseModel):
@@ -207,6 +216,7 @@ class CredentialAnswer(BaseModel):
     name: str
     credits: float | None
     checked_at: datetime | None
+    paused_at: datetime | None
     stopped_at: datetime | None
     stop_reason: str | None
 
@@ -235,10 +245,21 @@ class BatchAnswer(BaseModel):
     counts: dict[str, int]
     credits: BatchCredits
     uncertain: int = Field(description="Paid calls whose answers were lost.")
-    rate: float | None = Field(description="Jobs that ended in a second, in the mean.")
+    priority: int
+    weight: int = Field(description="Jobs started in a turn among the project's batches.")
+    max_in_flight: int | None = Field(description="Jobs under way at once.")
+    rate: float | None = Field(description="Jobs begun in a second, over the last minute.")
     eta_seconds: int | None
+    eta: datetime | None = Field(description="When what is not held will have ended.")
+    paused_by: list[str] = Field(
+        description="What keeps its jobs from being started: all, project, batch, credentials."
+    )
+    under_way: str | None = Field(
+        description="Begun for all its jobs and not over: start, cancel, retry, prioritize."
+    )
     next_row: int
     paused_at: datetime | None
+    fronted_at: datetime | None
     canceled_at: datetime | None
     started_at: datetime | None
     created_at: datetime
@@ -276,9 +297,21 @@ class IngestReport(BaseModel):
 
 
 class Changed(BaseModel):
-    """How many jobs were changed."""
+    """How many jobs were changed by now; what is left of a long one goes on by itself."""
 
     changed: int
+    is_over: bool
+
+
+class UploadAnswer(BaseModel):
+    """Where an announced file is to be sent, and how: as the body, or as a form's `file` behind
+    these fields."""
+
+    method: Literal["PUT", "POST"]
+    url: str
+    fields: dict[str, str]
+    headers: dict[str, str]
+    expires_at: datetime
 
 
 class AssetAnswer(BaseModel):
@@ -291,3 +324,5 @@ class AssetAnswer(BaseModel):
     width: int | None
     height: int | None
     created_at: datetime
+    #: Only in the answer to an announcement; null if the file is here already.
+    upload: UploadAnswer | None = None

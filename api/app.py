@@ -14,7 +14,20 @@ from api.metrics import registry_of
 from api.parts import build_parts
 from api.problems import answer_problem
 from api.readiness import Readiness
-from api.routes import account, assets, batches, catalog, events, health, jobs, outputs
+from api.routes import (
+    account,
+    assets,
+    batches,
+    brakes,
+    catalog,
+    events,
+    flows,
+    health,
+    jobs,
+    outputs,
+    schedules,
+)
+from api.stability import creating, results, user
 from jobs.errors import DarkroomError
 from jobs.settings import Settings
 
@@ -24,13 +37,23 @@ ROUTERS = (
     outputs.router,
     assets.uploading,
     assets.reading,
+    assets.sending,
     batches.submitting,
     batches.streaming,
     batches.reading,
+    flows.submitting,
+    flows.reading,
+    schedules.submitting,
+    schedules.reading,
     events.router,
     catalog.router,
     account.router,
+    brakes.router,
     health.router,
+    creating.forms,
+    creating.objects,
+    results.router,
+    user.router,
 )
 
 

@@ -17,19 +17,25 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from jobs.catalog.images import MAX_REQUEST_BYTES
 from jobs.catalog.loader import operation as find_operation
-from jobs.catalog.operation import Operation
+from jobs.catalog.operation import MILLI, Operation
 from jobs.catalog.storable import json_fault, text_fault
 from jobs.catalog.validate import clean
 from jobs.errors import Fault, InvalidJob
+from jobs.inputs import reference_faults
+from jobs.models import INTERACTIVE
 from jobs.queue.intake import NewJob
-from jobs.references import reference_faults
 from jobs.settings import OnUncertain
 
 #: The column in the database is a 32-bit integer.
 MAX_PRIORITY = 2**31 - 1
+#: Heavier parties would keep others waiting for minutes.
+MAX_WEIGHT = 1000
 #: A job of its own goes before those of batches, as it does on the command line.
-PRIORITY = 10
+PRIORITY = INTERACTIVE
+#: Jobs that one job may wait for.
+MAX_NEEDS = 100
 #: Of a job's metadata as JSON, so that rows stay small.
 MAX_METADATA = 16 * 1024
 
@@ -65,6 +71,7 @@ def storable_text(value: str) -> str:
 
 Moment = Annotated[AwareDatetime, AfterValidator(sane_time)]
 Metadata = Annotated[dict[str, Any], AfterValidator(storable)]
+JobId = Annotated[str, Field(pattern="^[0-9a-z]{26}$")]
 Priority = Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY, strict=True)]
 
 
@@ -81,7 +88,10 @@ class JobBody(Body):
 
     operation: str = Field(description="See GET /v1/operations.")
     params: dict[str, Any] = Field(default={}, description="The operation's parameters.")
-    inputs: dict[str, str] = Field(default={}, description="Asset ids, or data: up to 1 MiB.")
+    inputs: dict[str, str] = Field(
+        default={},
+        description="Asset ids, https://, s3://, job:<id>#<output>, or data: up to 1 MiB.",
+    )
     priority: Priority = Field(default=PRIORITY, description="Higher is sooner.")
     run_at: Moment | None = Field(default=None, description="Not to be started before.")
     expires_at: Moment | None = Field(default=None, description="Not to be started after.")
@@ -89,6 +99,9 @@ class JobBody(Body):
         default=None, description="What happens when the answer to the paid call is lost."
     )
     metadata: Metadata = Field(default={}, description="Yours; it comes back with the job.")
+    depends_on: list[JobId] = Field(
+        default=[], max_length=MAX_NEEDS, description="Jobs that must have succeeded before."
+    )
 
     @model_validator(mode="wrap")
     @classmethod
@@ -119,7 +132,24 @@ class JobBody(Body):
             on_uncertain=self.on_uncertain or on_uncertain,
             expires_at=self.expires_at,
             run_at=self.run_at,
+            depends_on=tuple(self.depends_on),
         )
+
+
+class Announcement(Body):
+    """A file that will be sent to the bucket itself."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"filename": "portrait.png", "bytes": 48213, "sha256": "0" * 64}]
+        }
+    )
+
+    filename: Annotated[str, AfterValidator(storable_text)] = Field(
+        min_length=1, max_length=255, description="Its ending tells the type: png, jpg or webp."
+    )
+    bytes: int = Field(ge=1, le=MAX_REQUEST_BYTES, strict=True)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="In hex, lower case.")
 
 
 class RetryBody(Body):
@@ -162,6 +192,35 @@ class BatchBody(Body):
         """What a row gets where it says nothing."""
         said = {"priority": self.priority, **self.defaults}
         return said if self.operation is None else {"operation": self.operation, **said}
+
+
+class BatchChange(Body):
+    """What is to be changed of a batch; what is not named stays."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"weight": 3, "max_in_flight": 20}]})
+
+    priority: Priority = Field(default=0, description="Of all its jobs that were not begun.")
+    weight: int = Field(default=1, ge=1, le=MAX_WEIGHT, description="Among the project's batches.")
+    max_in_flight: int | None = Field(
+        default=None, ge=1, le=MAX_PRIORITY, description="Jobs under way at once; null: any number."
+    )
+    budget: Decimal | None = Field(default=None, ge=0, lt=10**9, decimal_places=3)
+
+    @model_validator(mode="after")
+    def check_something_is_named(self) -> Self:
+        """Refuse a change that changes nothing."""
+        if not self.model_fields_set:
+            raise ValueError("names nothing to change: priority, weight, max_in_flight or budget")
+        return self
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The columns that change."""
+        named = {name: getattr(self, name) for name in self.model_fields_set}
+        if "budget" in named:
+            budget = named.pop("budget")
+            named["budget_milli"] = None if budget is None else int(budget * MILLI)
+        return named
 
 
 class EstimateBody(Body):

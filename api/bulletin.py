@@ -1,7 +1,7 @@
 """Follows the events of all jobs, once for the process, and tells those who wait for them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -80,8 +80,9 @@ class Bulletin:
         look: Callable[[], Awaitable[Mapping[str, Any]]],
         *,
         wait_seconds: float,
+        until: Collection[str] = FINAL,
     ) -> Mapping[str, Any]:
-        """The job once it has ended, or as it is after so long."""
+        """The job once it has ended (is in one of these states), or as it is after so long."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait_seconds
         with self._waiting(job_id) as changed:
@@ -89,7 +90,7 @@ class Bulletin:
                 changed.clear()
                 shown = await look()
                 remaining = deadline - loop.time()
-                if shown["state"] in FINAL or remaining <= 0 or self._closing.is_set():
+                if shown["state"] in until or remaining <= 0 or self._closing.is_set():
                     return shown
                 try:
                     await asyncio.wait_for(changed.wait(), remaining)

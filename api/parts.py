@@ -9,13 +9,19 @@ from starlette.requests import Request
 
 from api.bulletin import Bulletin
 from api.nudger import Nudger
+from jobs.balances import Balances
 from jobs.credentials import Keyring
 from jobs.db import Database
+from jobs.forecast import Forecaster
+from jobs.inputs import Policy, policy_of
 from jobs.keys import Doorkeeper
 from jobs.limiter.permits import Limiter, connect
 from jobs.settings import Settings
+from jobs.stability.client import StabilityClient
 from jobs.storage import open_storage
 from jobs.storage.protocol import Storage
+from jobs.uploads import UploadDesk
+from jobs.vault import open_vault
 
 #: Each request has a thread of the server's pool, which has 40, and each thread one connection.
 CONNECTIONS = 40
@@ -33,7 +39,12 @@ class Parts:
     keyring: Keyring
     doorkeeper: Doorkeeper
     nudger: Nudger
+    balances: Balances
+    forecaster: Forecaster
     bulletin: Bulletin
+    uploads: UploadDesk
+    #: From where inputs may be fetched.
+    policy: Policy
 
 
 def build_parts(settings: Settings) -> Parts:
@@ -41,17 +52,29 @@ def build_parts(settings: Settings) -> Parts:
     assert settings.redis_url is not None, "REDIS_URL is set by now: ours or the user's"
     database = Database(settings.database_address, connections=CONNECTIONS)
     client = connect(settings.redis_url)
+    limiter = Limiter(client, settings.darkroom_rate)
+    storage = open_storage(settings)
     return Parts(
         settings=settings,
         database=database,
-        storage=open_storage(settings),
+        storage=storage,
         redis=client,
-        limiter=Limiter(client, settings.darkroom_rate),
+        limiter=limiter,
         keyring=Keyring(database, settings.api_keys),
         doorkeeper=Doorkeeper(database),
         nudger=Nudger(client),
+        balances=open_balances(settings, database, limiter),
+        forecaster=Forecaster(settings),
         bulletin=Bulletin(database),
+        uploads=UploadDesk(database, storage),
+        policy=policy_of(settings),
     )
+
+
+def open_balances(settings: Settings, database: Database, limiter: Limiter) -> Balances:
+    """What asks for balances: with every key, those that the database keeps sealed too."""
+    keyring = Keyring(database, settings.api_keys, open_vault(settings))
+    return Balances(database, limiter, keyring, StabilityClient(settings.api_host))
 
 
 async def parts_of(request: Request) -> Parts:

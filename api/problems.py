@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from api.stability import shape
 from jobs.errors import DarkroomError, Fault, PartUnavailable
 from jobs.telemetry import log, redact
 
@@ -31,7 +32,7 @@ MOST_FAULTS = 100
 
 
 class Unauthorized(DarkroomError):
-    """Send a valid key as `Authorization: Bearer dk_...`."""
+    """Send a valid API key in the header `authorization`, after the word Bearer."""
 
     code = "unauthorized"
     status = 401
@@ -138,6 +139,10 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """The answer itself."""
+    if shape.is_theirs(request.scope["path"]):
+        return shape.translated(
+            request, status=status, code=code, detail=detail, faults=faults, headers=headers
+        )
     body = {
         "type": f"urn:darkroom:error:{code}",
         "title": title,

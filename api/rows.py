@@ -12,10 +12,10 @@ from api.access import BODY_BYTES
 from api.bodies import JobBody
 from api.parts import Parts
 from api.problems import fault_of
-from jobs.errors import Fault
+from jobs.errors import Fault, InvalidJob
 from jobs.ingest import add_rows
+from jobs.inputs import keep_inputs
 from jobs.queue.intake import NewJob
-from jobs.references import keep_inputs
 from jobs.settings import OnUncertain
 
 #: Rows let in by one transaction, and the bytes of their lines that may be in memory.
@@ -45,7 +45,12 @@ class Common:
                 fault_of({**item, "loc": ("body", *item["loc"])})
                 for item in error.errors(include_url=False)
             ]
-        inputs = keep_inputs(parts.database, parts.storage, self.project_id, body.inputs)
+        try:
+            inputs = keep_inputs(
+                parts.database, parts.storage, self.project_id, body.inputs, parts.policy
+            )
+        except InvalidJob as error:
+            return list(error.faults)
         return body.as_new_job(inputs, self.on_uncertain, row=row)
 
 

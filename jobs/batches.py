@@ -11,6 +11,8 @@ from sqlalchemy import Connection, Row, and_, case, func, insert, select, update
 from jobs.db import Database
 from jobs.errors import Conflict, NotFound
 from jobs.models import Attempt, Batch, Job, new_id, table
+from jobs.queue import bulk
+from jobs.queue.bulk import Bulk
 from jobs.queue.intake import NewJob, submit
 from jobs.queue.moves import NOT_BEGUN, WITHOUT_RESERVE
 from jobs.settings import OnUncertain
@@ -138,11 +140,61 @@ def load_rows(
 
 def pause(db: Connection, project_id: str, batch_id: str, now: datetime | None) -> None:
     """Start no more of its jobs; None goes on."""
+    _change(db, project_id, batch_id, paused_at=now)
+
+
+def front(db: Connection, project_id: str, batch_id: str, now: datetime) -> None:
+    """Move a batch before all others of its project; raises Conflict when nothing of it is left."""
+    batch = get_batch(db, project_id, batch_id)
+    if batch.canceled_at is not None:
+        raise Conflict("the batch is canceled")
+    _change(db, project_id, batch.id, fronted_at=now)
+
+
+def forget_fronts(db: Connection) -> None:
+    """Let batches go of which nothing is left to start, so that few are looked at in a claim."""
+    left = select(JOB.c.id).where(JOB.c.batch_id == BATCH.c.id, JOB.c.state.in_(NOT_BEGUN))
+    db.execute(
+        update(BATCH).where(BATCH.c.fronted_at.is_not(None), ~left.exists()).values(fronted_at=None)
+    )
+
+
+def change(db: Connection, project_id: str, batch_id: str, now: datetime, **changes: Any) -> None:
+    """Change weight, max_in_flight, priority or budget_milli; raises Conflict and NotFound.
+
+    A new priority comes to the jobs piece by piece: see `carry_out`.
+    """
+    batch = get_batch(db, project_id, batch_id)
+    if "priority" in changes:
+        bulk.begin(db, batch.id, Bulk.PRIORITIZE, now)
+        defaults = batch.about.get("defaults")
+        if defaults is not None:
+            told = {**defaults, "priority": changes["priority"]}
+            changes["about"] = {**batch.about, "defaults": told}
+    if "budget_milli" in changes:
+        changes["reserved_milli"] = reserved_now(db, batch.id)
+    _change(db, project_id, batch.id, **changes)
+
+
+def _change(db: Connection, project_id: str, batch_id: str, **changes: Any) -> None:
     db.execute(
         update(BATCH)
         .where(BATCH.c.id == batch_id, BATCH.c.project_id == project_id)
-        .values(paused_at=now)
+        .values(changes)
     )
+
+
+def carry_out(database: Database, batch_id: str) -> Iterator[int]:
+    """Do what was begun for all of a batch's jobs; yields how many were changed by now."""
+    changed = 0
+    while True:
+        now = database.now()
+        with database.transaction() as db:
+            piece = bulk.go_on(db, batch_id, now)
+        changed += piece.changed
+        yield changed
+        if piece.is_over:
+            return
 
 
 def list_batches(

@@ -38,6 +38,7 @@ class Keyring:
         self._settings_keys = {fingerprint(key): key for key in keys}
         self._keys = dict(self._settings_keys)
         self._usable: tuple[str, ...] = ()
+        self._awake: tuple[str, ...] = ()
         self._looked_at: float | None = None
         self._lock = Lock()
 
@@ -56,9 +57,14 @@ class Keyring:
         return self._keys.get(credential_id)
 
     def usable(self) -> tuple[str, ...]:
-        """The credentials that may be used now; a second old at the most."""
+        """The credentials that may pay now; a second old at the most."""
         self._look()
         return self._usable
+
+    def awake(self) -> tuple[str, ...]:
+        """The same, and those that are paused: they may still ask for what they paid."""
+        self._look()
+        return self._awake
 
     def forget(self) -> None:
         """Look again at the next question."""
@@ -81,7 +87,9 @@ class Keyring:
                 rows = db.execute(select(CREDENTIAL)).all()
             self._keys = self._settings_keys | self._opened(rows)
             stopped = {row.id for row in rows if row.stopped_at is not None}
-            self._usable = tuple(i for i in self._keys if i not in stopped)
+            paused = {row.id for row in rows if row.paused_at is not None}
+            self._awake = tuple(i for i in self._keys if i not in stopped)
+            self._usable = tuple(i for i in self._awake if i not in paused)
             self._looked_at = now
 
     def _opened(self, rows: Sequence[Row[*tuple[Any, ...]]]) -> dict[str, str]:
@@ -135,6 +143,18 @@ def start(db: Connection, credential_id: str) -> None:
         update(CREDENTIAL)
         .where(CREDENTIAL.c.id == credential_id)
         .values(stopped_at=None, stop_reason=None)
+    )
+    if done.rowcount != 1:
+        raise NotFound(f"there is no credential {credential_id}")
+
+
+def pause(db: Connection, credential_id: str, now: datetime | None) -> None:
+    """Pay nothing more with it, and go on asking for what it paid; None goes on.
+
+    Raises NotFound.
+    """
+    done = db.execute(
+        update(CREDENTIAL).where(CREDENTIAL.c.id == credential_id).values(paused_at=now)
     )
     if done.rowcount != 1:
         raise NotFound(f"there is no credential {credential_id}")

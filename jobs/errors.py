@@ -6,8 +6,12 @@
     ├── InvalidManifest        a manifest's faults, by row
     ├── NotFound               no such thing in this project
     ├── Conflict               the thing exists, but not in a state that allows this
+    │   ├── NotUploaded        the file of an announced upload is not there yet
     │   └── LostLease          a late writer: somebody else owns the job now
     ├── StorageError           the bucket did not do it; a retry may help
+    ├── AddressRefused         an address that a user gave is not one that may be called
+    ├── DownloadRefused        what is there is not taken: too large, compressed, not found
+    ├── Unreachable            what is behind such an address did not answer; a retry may help
     ├── LimiterUnavailable     no permit can be had, so nothing is sent
     └── PartUnavailable        a database, broker or server did not answer
 
@@ -108,6 +112,12 @@ class Conflict(DarkroomError):
     status = 409
 
 
+class NotUploaded(Conflict):
+    """The file was announced, and is not there yet."""
+
+    code = "not_uploaded"
+
+
 class LostLease(Conflict):
     """Somebody else owns this job now."""
 
@@ -119,6 +129,28 @@ class StorageError(DarkroomError):
 
     code = "storage_unavailable"
     status = 503
+    retryable = True
+
+
+class AddressRefused(DarkroomError):
+    """This address may not be called."""
+
+    code = "address_refused"
+    status = 422
+
+
+class DownloadRefused(DarkroomError):
+    """What is there is not taken."""
+
+    code = "download_refused"
+    status = 422
+
+
+class Unreachable(DarkroomError):
+    """The host did not answer as it should."""
+
+    code = "unreachable"
+    status = 502
     retryable = True
 
 

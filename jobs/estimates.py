@@ -3,12 +3,8 @@
 from collections.abc import Mapping
 
 from jobs.catalog.loader import operation as find_operation
+from jobs.forecast import ASYNC_REQUESTS, ASYNC_TAIL, SYNC_TAIL
 from jobs.settings import Settings
-
-#: Requests of an asynchronous job: its create, and two polls in the mean.
-ASYNC_REQUESTS = 3
-#: Until the last answers are there, in seconds: synchronous ones, asynchronous ones.
-SYNC_TAIL, ASYNC_TAIL = 5.0, 45.0
 
 
 def expected_seconds(settings: Settings, by_operation: Mapping[str, int]) -> float:

@@ -1,5 +1,6 @@
 """Figures for operators, over all projects: what is held and why, what is uncertain, who pays."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -35,3 +36,9 @@ def uncertain_attempts(db: Connection, batch_id: str | None = None) -> int:
 def credentials(db: Connection) -> list[Row[Any]]:
     """Every credential and what is known of its balance."""
     return list(db.execute(select(CREDENTIAL).order_by(CREDENTIAL.c.name, CREDENTIAL.c.id)))
+
+
+def total_balance(rows: Iterable[Row[Any]]) -> int | None:
+    """The thousandths of a credit that are left on all credentials; None while none is known."""
+    known = [row.balance_milli for row in rows if row.balance_milli is not None]
+    return sum(known) if known else None

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,7 +35,25 @@ def fingerprint_of(body: Any) -> str:
 def submit_once(
     db: Connection, job: NewJob, now: datetime, *, project_id: str, key: str, fingerprint: str
 ) -> tuple[str, bool]:
-    """Let a job in, or find the one that this key stands for; tells whether it is new.
+    """Let a job in, or find the one that this key stands for; tells whether it is new."""
+
+    def let_in() -> str:
+        (job_id,) = submit(db, [job], now, project_id=project_id)
+        return job_id
+
+    return make_once(db, let_in, now, project_id=project_id, key=key, fingerprint=fingerprint)
+
+
+def make_once(
+    db: Connection,
+    make: Callable[[], str],
+    now: datetime,
+    *,
+    project_id: str,
+    key: str,
+    fingerprint: str,
+) -> tuple[str, bool]:
+    """Make something, or find what this key stands for: its id, and whether it is new.
 
     Raises OtherBody. Whoever comes second waits here until the first has committed.
     """
@@ -46,9 +65,9 @@ def submit_once(
         if kept.fingerprint != fingerprint:
             raise OtherBody("this Idempotency-Key was used for another body in the last 24 hours")
         return kept.job_id, False
-    (job_id,) = submit(db, [job], now, project_id=project_id)
-    db.execute(update(PROMISE).where(*mine).values(job_id=job_id))
-    return job_id, True
+    made = make()
+    db.execute(update(PROMISE).where(*mine).values(job_id=made))
+    return made, True
 
 
 def forget_old(db: Connection, now: datetime, *, limit: int = 500) -> int:

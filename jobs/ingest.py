@@ -10,11 +10,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from jobs.batches import BATCH, JOB, NewBatch, get_batch, open_batch
+from jobs.batches import BATCH, JOB, NewBatch, carry_out, get_batch, open_batch
 from jobs.db import Database
 from jobs.errors import Conflict, Fault
+from jobs.queue import bulk
+from jobs.queue.bulk import Bulk
 from jobs.queue.intake import NewJob, submit
-from jobs.queue.starting import release_started
 from jobs.submission import faults_by_job
 
 RowFaults = Mapping[int, list[Fault]]
@@ -85,7 +86,7 @@ def next_row(db: Connection, batch_id: str) -> int:
 def start(database: Database, project_id: str, batch_id: str) -> Iterator[int]:
     """Start a batch; yields how many of its jobs were queued by now.
 
-    Once begun it is started; if it is cut off, the same again queues the rest.
+    Once begun it is started; if it is cut off, the beat queues the rest.
     """
     now = database.now()
     with database.transaction() as db:
@@ -93,12 +94,5 @@ def start(database: Database, project_id: str, batch_id: str) -> Iterator[int]:
             raise Conflict("the batch is canceled")
         loaded_at = func.coalesce(BATCH.c.loaded_at, now)
         db.execute(update(BATCH).where(BATCH.c.id == batch_id).values(loaded_at=loaded_at))
-    queued = 0
-    while True:
-        now = database.now()
-        with database.transaction() as db:
-            released = release_started(db, batch_id, now)
-        queued += released
-        yield queued
-        if not released:
-            return
+        bulk.begin(db, batch_id, Bulk.START, now)
+    yield from carry_out(database, batch_id)

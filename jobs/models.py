@@ -27,6 +27,9 @@ from jobs.states import FINAL, JobState
 
 DEFAULT_PROJECT = "default"
 
+#: From this priority on somebody waits for the job: it has a share of the rate to itself.
+INTERACTIVE = 10
+
 #: `lease_owner` of a job that is on its way through Celery and that no worker has taken yet.
 DISPATCHED = "dispatched"
 #: `lease_owner` of a job whose worker lives, but does not know how far the job came.
@@ -74,6 +77,12 @@ class Project(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     created_at: datetime = Field(sa_type=UtcTime)
+    #: Jobs started in its turn, where another project starts one.
+    weight: int = 1
+    #: Jobs under way at once, from their dispatch to their output; NULL is no bound.
+    max_in_flight: int | None = None
+    #: Nothing new is paid; what was paid goes on. The same in a batch and a credential.
+    paused_at: datetime | None = Field(default=None, sa_type=UtcTime)
 
 
 class Credential(SQLModel, table=True):
@@ -89,6 +98,7 @@ class Credential(SQLModel, table=True):
     stop_reason: str | None = None
     checked_at: datetime | None = Field(default=None, sa_type=UtcTime)
     balance_milli: int | None = Field(default=None, sa_type=Big)
+    paused_at: datetime | None = Field(default=None, sa_type=UtcTime)
 
 
 class Asset(SQLModel, table=True):
@@ -110,7 +120,22 @@ class Asset(SQLModel, table=True):
 class Batch(SQLModel, table=True):
     """Many jobs with one progress, budget and export."""
 
-    __table_args__ = (UniqueConstraint("project_id", "name"),)
+    __table_args__ = (
+        UniqueConstraint("project_id", "name"),
+        Index(
+            "batch_fronted",
+            "project_id",
+            "fronted_at",
+            postgresql_where=text("fronted_at IS NOT NULL"),
+            sqlite_where=text("fronted_at IS NOT NULL"),
+        ),
+        Index(
+            "batch_unfinished",
+            "id",
+            postgresql_where=text("bulk_verb IS NOT NULL"),
+            sqlite_where=text("bulk_verb IS NOT NULL"),
+        ),
+    )
 
     id: str = Field(primary_key=True)
     project_id: str
@@ -128,6 +153,16 @@ class Batch(SQLModel, table=True):
     canceled_at: datetime | None = Field(default=None, sa_type=UtcTime)
     #: All rows are in.
     loaded_at: datetime | None = Field(default=None, sa_type=UtcTime)
+    #: As in a project: jobs started in its turn among the project's batches, and under way at once.
+    weight: int = 1
+    max_in_flight: int | None = None
+    #: Moved to the front of its project; the latest comes first.
+    fronted_at: datetime | None = Field(default=None, sa_type=UtcTime)
+    #: What was begun for all of its jobs and is not over: start, cancel, retry or prioritize.
+    bulk_verb: str | None = None
+    bulk_since: datetime | None = Field(default=None, sa_type=UtcTime)
+    #: The last job that it came to, where the jobs themselves do not tell.
+    bulk_after: str | None = None
     created_at: datetime = Field(sa_type=UtcTime)
 
 
@@ -179,8 +214,17 @@ class Job(SQLModel, table=True):
             postgresql_where=text("expires_at IS NOT NULL AND state = 'queued'"),
             sqlite_where=text("expires_at IS NOT NULL AND state = 'queued'"),
         ),
+        Index(
+            "job_fronted",
+            "priority",
+            "project_id",
+            "fronted_at",
+            postgresql_where=text("fronted_at IS NOT NULL AND due_at IS NOT NULL"),
+            sqlite_where=text("fronted_at IS NOT NULL AND due_at IS NOT NULL"),
+        ),
         Index("job_by_project", "project_id", "id"),
-        Index("job_by_batch_state", "batch_id", "state"),
+        Index("job_by_batch", "batch_id", "id"),
+        Index("job_by_batch_state", "batch_id", "state", "id"),
     )
 
     id: str = Field(primary_key=True)
@@ -198,6 +242,8 @@ class Job(SQLModel, table=True):
     labels: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     #: Higher is sooner.
     priority: int = 0
+    #: Moved to the front of its project; the latest comes first.
+    fronted_at: datetime | None = Field(default=None, sa_type=UtcTime)
     on_uncertain: str
     state: str
     #: Why it is held: uncertain, budget, funds or credential.
@@ -229,7 +275,11 @@ class Job(SQLModel, table=True):
     estimated_milli: int = 0
     charged_milli: int = 0
     error: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))
+    #: Not to be started before.
+    run_at: datetime | None = Field(default=None, sa_type=UtcTime)
     expires_at: datetime | None = Field(default=None, sa_type=UtcTime)
+    #: Others wait for its end.
+    awaited_at: datetime | None = Field(default=None, sa_type=UtcTime)
     created_at: datetime = Field(sa_type=UtcTime)
     started_at: datetime | None = Field(default=None, sa_type=UtcTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcTime)

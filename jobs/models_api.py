@@ -35,7 +35,7 @@ class Promise(SQLModel, table=True):
     key: str = Field(primary_key=True)
     #: Of the request's body.
     fingerprint: str
-    #: NULL only inside the transaction that makes the job.
+    #: Or a flow's id; NULL only inside the transaction that makes it.
     job_id: str | None = None
     created_at: datetime = Field(sa_type=UtcTime)
 

@@ -1,14 +1,17 @@
 """A job and a batch as the outside sees them: on the command line and in the API alike."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Row
 
 from jobs.catalog.operation import MILLI
+from jobs.forecast import BatchForecast, JobForecast
 from jobs.tallies import Counts
+
+UNKNOWN_JOB, UNKNOWN_BATCH = JobForecast(), BatchForecast()
 
 
 def credits_of(milli: int | None) -> float | int | None:
@@ -19,7 +22,9 @@ def credits_of(milli: int | None) -> float | int | None:
     return whole if rest == 0 else float(Decimal(milli) / MILLI)
 
 
-def job_public(job: Row[Any], outputs: Sequence[Row[Any]] = ()) -> dict[str, Any]:
+def job_public(
+    job: Row[Any], outputs: Sequence[Row[Any]] = (), forecast: JobForecast = UNKNOWN_JOB
+) -> dict[str, Any]:
     """The public form of a job."""
     return {
         "id": job.id,
@@ -28,6 +33,8 @@ def job_public(job: Row[Any], outputs: Sequence[Row[Any]] = ()) -> dict[str, Any
         "state": job.state,
         "held_for": job.held_for,
         "priority": job.priority,
+        "position": forecast.position,
+        "eta": when(forecast.eta),
         "params": job.params,
         "inputs": job.inputs,
         "batch_id": job.batch_id,
@@ -123,21 +130,25 @@ def credential_public(credential: Row[Any]) -> dict[str, Any]:
         "name": credential.name,
         "credits": credits_of(credential.balance_milli),
         "checked_at": when(credential.checked_at),
+        "paused_at": when(credential.paused_at),
         "stopped_at": when(credential.stopped_at),
         "stop_reason": credential.stop_reason,
     }
 
 
 def batch_public(
-    batch: Row[Any], counts: Counts, *, uncertain: int = 0, now: datetime | None = None
+    batch: Row[Any],
+    counts: Counts,
+    *,
+    uncertain: int = 0,
+    forecast: BatchForecast = UNKNOWN_BATCH,
 ) -> dict[str, Any]:
-    """The public form of a batch; with `now` it says how fast it goes and how long it will.
+    """The public form of a batch.
 
     `uncertain` is the number of paid calls whose answers were lost.
     """
     about: Mapping[str, Any] = batch.about
-    rate = rate_of(batch, counts, now) if now is not None else None
-    left = counts.total - counts.finished
+    left = forecast.left
     return {
         "id": batch.id,
         "name": batch.name,
@@ -149,19 +160,20 @@ def batch_public(
             "budget": credits_of(batch.budget_milli),
         },
         "uncertain": uncertain,
-        "rate": rate,
-        "eta_seconds": round(left / rate) if rate and not batch.paused_at else None,
+        "priority": batch.priority,
+        "weight": batch.weight,
+        "max_in_flight": batch.max_in_flight,
+        "rate": forecast.rate,
+        "eta_seconds": None if left is None else round(left.total_seconds()),
+        "eta": when(forecast.eta),
+        "paused_by": list(forecast.paused_by),
+        "under_way": batch.bulk_verb,
         "paused_at": when(batch.paused_at),
+        "fronted_at": when(batch.fronted_at),
         "canceled_at": when(batch.canceled_at),
         "started_at": when(batch.loaded_at),
         "created_at": when(batch.created_at),
     }
-
-
-def rate_of(batch: Row[Any], counts: Counts, now: datetime) -> float | None:
-    """Jobs that ended in a second, in the mean since the start; None before the first."""
-    seconds = (now - (batch.loaded_at or batch.created_at)).total_seconds()
-    return round(counts.finished / seconds, 3) if counts.finished and seconds > 0 else None
 
 
 def when(time: Any) -> str | None:

@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, String, cast, func, or_, select
 
-from jobs.models import Job, table
+from jobs.models import Batch, Job, table
 from jobs.states import JobState
 
 JOB = table(Job)
+BATCH = table(Batch)
 
 #: Jobs looked at for one page when no index answers the question.
 SCAN = 5000
@@ -61,11 +62,17 @@ def find_jobs(
 
 def candidates(project_id: str, question: Question, cursor: str | None) -> Select[Any]:
     """The project's jobs that fit as far as an index tells, the newest first."""
-    wanted = select(JOB).where(JOB.c.project_id == project_id)
+    wanted = select(JOB)
+    if question.batch_id is None:
+        wanted = wanted.where(JOB.c.project_id == project_id)
+    else:
+        # Asked of the batch, so that no index of the project's jobs looks tempting.
+        owned = select(BATCH.c.id).where(
+            BATCH.c.id == question.batch_id, BATCH.c.project_id == project_id
+        )
+        wanted = wanted.where(JOB.c.batch_id == question.batch_id, owned.exists())
     if question.state is not None:
         wanted = wanted.where(JOB.c.state == question.state)
-    if question.batch_id is not None:
-        wanted = wanted.where(JOB.c.batch_id == question.batch_id)
     if cursor is not None:
         wanted = wanted.where(JOB.c.id < cursor)
     return wanted.order_by(JOB.c.id.desc())

@@ -85,6 +85,8 @@ class Settings(BaseSettings):
     darkroom_rate: Annotated[Rate, NoDecode, BeforeValidator(parse_rate)] = Rate(
         requests=150, window=timedelta(seconds=10)
     )
+    #: What part of the rate is left to jobs of priority 10 and more while they keep coming.
+    darkroom_interactive_share: float = Field(default=0.1, ge=0, le=0.9)
     #: Stability: 60 s of lock-out after a 429.
     darkroom_freeze_seconds: Seconds = 60
     #: Stability: one poll of one result id in 10 s.
@@ -103,6 +105,12 @@ class Settings(BaseSettings):
     darkroom_answer_seconds: Seconds = 180
     #: Seconds between two checks of a credential that was stopped.
     darkroom_balance_seconds: Seconds = 60
+    #: Seconds for which a call of Stability's own addresses waits for its job.
+    darkroom_wait_seconds: Seconds = 300
+    #: Whether addresses that users give may lead into private networks, and go without TLS.
+    darkroom_allow_private_addresses: bool = False
+    #: Buckets from which inputs are read, comma separated; every project may name them.
+    darkroom_input_buckets: Line = ""
     darkroom_log: Literal["debug", "info", "warning", "error"] = "info"
     #: Encrypts the API keys that are kept in the database (a Fernet key).
     darkroom_secret_key: SecretStr | None = None
@@ -122,6 +130,8 @@ class Settings(BaseSettings):
             raise ValueError("STABILITY_API_HOST is an address such as https://api.stability.ai")
         if self.stability_api_key is not None and not self.api_keys:
             raise ValueError("STABILITY_API_KEY holds no key")
+        if self.s3_bucket in self.input_buckets:
+            raise ValueError("DARKROOM_INPUT_BUCKETS must not hold S3_BUCKET: all may read them")
         return self
 
     @property
@@ -136,6 +146,11 @@ class Settings(BaseSettings):
             return ()
         parts = self.stability_api_key.get_secret_value().split(",")
         return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+    @property
+    def input_buckets(self) -> frozenset[str]:
+        """The buckets from which inputs are read."""
+        return frozenset(filter(None, map(str.strip, self.darkroom_input_buckets.split(","))))
 
     @property
     def secrets(self) -> tuple[str, ...]:

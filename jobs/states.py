@@ -87,6 +87,7 @@ MOVES: dict[JobState, frozenset[JobState]] = {
             JobState.POLLING,
             JobState.STORING,
             JobState.CANCELED,
+            JobState.SKIPPED,
             JobState.FAILED,
         }
     ),
@@ -94,8 +95,8 @@ MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.FILTERED: frozenset(),
     # Final for all but a person, who may open these again.
     JobState.FAILED: frozenset({JobState.QUEUED}),
-    JobState.CANCELED: frozenset({JobState.QUEUED}),
-    JobState.SKIPPED: frozenset({JobState.QUEUED}),
+    JobState.CANCELED: frozenset({JobState.QUEUED, JobState.WAITING}),
+    JobState.SKIPPED: frozenset({JobState.QUEUED, JobState.WAITING}),
 }
 
 

@@ -6,33 +6,39 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from jobs.catalog.loader import operation as find_operation
+from jobs.dependencies import dependencies_of, dependency_faults
 from jobs.errors import Fault
 from jobs.idempotency import submit_once
+from jobs.inputs import Needed, unmet_needs
 from jobs.queue.intake import NewJob, submit
-from jobs.references import Needed, missing_assets
+from jobs.references import parse
 
 
-def needed_assets(job: NewJob, *, within: str = "") -> list[Needed]:
-    """The assets that a job needs, each with the place in the body that names it."""
+def needs_of(job: NewJob, *, within: str = "") -> list[Needed]:
+    """What a job needs, each with the place in the body that names it."""
     operation = find_operation(job.operation)
     return [
-        Needed(f"{within}inputs.{name}", operation, name, reference.removeprefix("asset:"))
-        for name, reference in job.inputs.items()
+        Needed(f"{within}inputs.{name}", operation, name, reference)
+        for name, text in job.inputs.items()
+        if (reference := parse(text)) is not None
     ]
 
 
 def asset_faults(db: Connection, project_id: str, job: NewJob) -> list[Fault]:
-    """What is wrong with the assets of one job."""
-    return missing_assets(db, project_id, needed_assets(job))
+    """What is wrong with the assets and outputs that one job needs."""
+    named = dependencies_of(job)
+    return unmet_needs(db, project_id, needs_of(job)) + dependency_faults(db, project_id, named)
 
 
 def faults_by_job(
     db: Connection, project_id: str, jobs: Sequence[NewJob]
 ) -> Mapping[int, list[Fault]]:
     """The same for many jobs with one question; by their places in the sequence."""
-    needed = [need for i, job in enumerate(jobs) for need in needed_assets(job, within=f"{i}:")]
+    needed = [need for i, job in enumerate(jobs) for need in needs_of(job, within=f"{i}:")]
+    named = [one for i, job in enumerate(jobs) for one in dependencies_of(job, within=f"{i}:")]
+    faults = unmet_needs(db, project_id, needed) + dependency_faults(db, project_id, named)
     found: dict[int, list[Fault]] = {}
-    for fault in missing_assets(db, project_id, needed):
+    for fault in faults:
         number, _, field = fault.field.partition(":")
         mended = Fault(field=field, code=fault.code, message=fault.message)
         found.setdefault(int(number), []).append(mended)

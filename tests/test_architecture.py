@@ -70,6 +70,7 @@ def test_the_example_of_settings_has_every_setting_with_its_default() -> None:
     shown = dict(line[2:].split("=", 1) for line in lines if re.match(r"# [A-Z0-9_]+=", line))
 
     defaults = {name.upper(): field.default for name, field in Settings.model_fields.items()}
+    defaults = {name: "false" if value is False else value for name, value in defaults.items()}
     known = {name: str(default) for name, default in defaults.items() if default not in {None, ""}}
     known["DARKROOM_HOME"] = "./.darkroom"
     known["STABILITY_API_HOST"] = read_settings(_env_file=None).api_host

@@ -15,6 +15,8 @@ QUEUE = "darkroom"
 #: Without it a frozen Redis blocks the worker's event loop for ever. It must be longer than
 #: kombu's BRPOP of 1 s.
 SOCKET_SECONDS = 5
+#: The dispatcher waits no longer: what cannot be sent is due again, and duties wait behind it.
+SEND_SECONDS = 1
 
 
 def make_app(settings: Settings) -> Celery:
@@ -46,6 +48,19 @@ def make_app(settings: Settings) -> Celery:
         worker_enable_remote_control=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
     )
+    return app
+
+
+def make_sender(settings: Settings) -> Celery:
+    """The app for the dispatcher, which soon gives up: it tries again by itself."""
+    app = make_app(settings)
+    app.conf.broker_transport_options |= {
+        "socket_timeout": SEND_SECONDS,
+        "socket_connect_timeout": SEND_SECONDS,
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0,
+    }
     return app
 
 

@@ -19,11 +19,14 @@ from jobs.settings import Settings
 from jobs.stability.client import StabilityClient
 from jobs.telemetry import Changes, log
 from jobs.vault import open_vault
-from workers.app import make_app
+from workers.app import make_sender
 from workers.dispatcher import Dispatcher
 from workers.maintenance.accountant import check_balances
+from workers.maintenance.finisher import finish_begun, forget_fronts, keep_deadlines
 from workers.maintenance.releaser import release_held_jobs
 from workers.maintenance.rescuer import rescue_lost_jobs
+from workers.maintenance.scheduler import run_due_schedules
+from workers.maintenance.waker import wake_waiting_jobs
 
 #: Between two looks while there is work; then while there is none, unless a nudge comes.
 BUSY_SECONDS = 0.05
@@ -53,7 +56,7 @@ class Beat:
         limiter = Limiter(self._redis, settings.darkroom_rate)
         keyring = Keyring(database, settings.api_keys, open_vault(settings))
         client = StabilityClient(settings.api_host)
-        app = make_app(settings)
+        app = make_sender(settings)
         self._dispatcher = Dispatcher(settings, database, limiter, keyring, app, self._changes)
         self._lease_seconds = settings.lease.total_seconds()
         self._rescue = Duty("rescue", 1.0, lambda: rescue_lost_jobs(database, settings.poll_gap))
@@ -61,6 +64,11 @@ class Beat:
             self._rescue,
             Duty("promises", 60.0, self._forget_promises),
             Duty("tally", 1.0, self._fold),
+            Duty("waking", 0.5, lambda: wake_waiting_jobs(database)),
+            Duty("schedules", 1.0, lambda: run_due_schedules(database)),
+            Duty("finish", 0.25, lambda: finish_begun(database)),
+            Duty("deadlines", 0.25, lambda: keep_deadlines(database)),
+            Duty("fronts", 10.0, lambda: forget_fronts(database)),
             Duty("release", 2.0, lambda: release_held_jobs(database, keyring.ids)),
             Duty(
                 "balances",

@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 from jobs.credentials import Keyring
 from jobs.db import Database
 from jobs.errors import LimiterUnavailable
-from jobs.limiter.permits import Limiter
+from jobs.limiter.permits import LONGEST, Limiter
 from jobs.queue import breaker, leases
-from jobs.queue.lanes import Turns
+from jobs.queue.starts import Turns
 from jobs.settings import Settings
 from jobs.telemetry import Changes
 from workers.app import EXECUTE
@@ -51,11 +51,12 @@ class Dispatcher:
         credentials = self._ready_credentials()
         if not credentials:
             return False
+        may_pay = not set(credentials).isdisjoint(self._keyring.usable())
         now = self._database.now()
         lease = self._settings.lease
         with self._database.transaction() as db:
             room = self._room(leases.load(db), len(credentials))
-            starts = self._starts(db, now, room)
+            starts = self._starts(db, now, room) if may_pay else 0
             ids = (
                 leases.claim_due(db, now, limit=room, lease=lease, starts=starts, turns=self._turns)
                 if room
@@ -77,7 +78,7 @@ class Dispatcher:
         """The credentials that may send within a second; none when Redis is away."""
         soon = timedelta(seconds=1)
         try:
-            gauges = {i: self._limiter.look(i) for i in self._keyring.usable()}
+            gauges = {i: self._limiter.look(i) for i in self._keyring.awake()}
         except LimiterUnavailable as error:
             self._changes.say("limiter", str(error))
             return ()
@@ -86,7 +87,10 @@ class Dispatcher:
 
     def _room(self, load: leases.Load, credentials: int) -> int:
         per_second = self._settings.darkroom_rate.per_second * credentials
-        waiting = max(LEAST_WAITING, math.ceil(per_second)) - load.waiting
+        waiting = max(LEAST_WAITING, math.ceil(per_second))
+        # Whoever's slot is further away than anybody waits goes back, and loses its place.
+        soon = max(1, math.floor(per_second * LONGEST.total_seconds()))
+        waiting = min(waiting, soon) - load.waiting
         in_flight = self._settings.darkroom_max_in_flight * credentials - load.leased
         return max(0, min(waiting, in_flight))
 

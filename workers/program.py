@@ -16,6 +16,7 @@ from jobs.telemetry import log
 from workers.app import EXECUTE, QUEUE, make_app
 from workers.beat import Beat
 from workers.in_flight import InFlight
+from workers.maintenance.forgetter import keep_forgetting
 from workers.maintenance.sweeper import sweep_spool
 from workers.resources import build_resources
 
@@ -31,6 +32,7 @@ def run_worker(settings: Settings, *, with_beat: bool = False) -> int:
     in_flight = InFlight(r)
     in_flight.start()
     Thread(target=r.pollster.run, args=(r.ended,), name="pollster", daemon=True).start()
+    Thread(target=keep_forgetting, args=(r,), name="forgetter", daemon=True).start()
     sweep_spool(r)
     app = make_app(settings)
 

@@ -1,13 +1,16 @@
 """`/v1/usage` and `/v1/balance`: what the project has spent, and what is left."""
 
+from typing import Any
+
 from starlette.responses import JSONResponse
 
 from api.access import Known, router_for
 from api.answers import Balance, Usage
-from api.parts import UsesParts
-from jobs import figures, tallies
+from api.parts import Parts, UsesParts
+from jobs import figures, projects, tallies
 from jobs.keys import Scope
 from jobs.public import credential_public, credits_of
+from jobs.queue import brakes
 
 router = router_for(Scope.READ, "account")
 
@@ -15,15 +18,23 @@ router = router_for(Scope.READ, "account")
 @router.get("/v1/usage", response_model=Usage)
 def get_usage(caller: Known, parts: UsesParts) -> JSONResponse:
     """The project's jobs by state, and the credits they cost."""
+    return JSONResponse(usage_of(parts, caller.project_id))
+
+
+def usage_of(parts: Parts, project_id: str) -> dict[str, Any]:
+    """What a project has, and what keeps it from more."""
     with parts.database.reading() as db:
-        counts = tallies.counts(db, project_id=caller.project_id)
-    return JSONResponse(
-        {
-            "project": caller.project_id,
-            "jobs": {str(state): number for state, number in counts.by_state.items()},
-            "credits": {"spent": credits_of(counts.charged_milli)},
-        }
-    )
+        counts = tallies.counts(db, project_id=project_id)
+        terms = projects.terms_of(db, project_id)
+        paused_by = brakes.in_the_way(db, project_id)
+    return {
+        "project": project_id,
+        "jobs": {str(state): number for state, number in counts.by_state.items()},
+        "credits": {"spent": credits_of(counts.charged_milli)},
+        "weight": terms.weight,
+        "max_in_flight": terms.max_in_flight,
+        "paused_by": paused_by,
+    }
 
 
 @router.get("/v1/balance", response_model=Balance)
@@ -31,6 +42,5 @@ def get_balance(parts: UsesParts) -> JSONResponse:
     """The credentials that pay, and the credits they had when they were last asked."""
     with parts.database.reading() as db:
         rows = figures.credentials(db)
-    known = [row.balance_milli for row in rows if row.balance_milli is not None]
-    total = credits_of(sum(known)) if known else None
+    total = credits_of(figures.total_balance(rows))
     return JSONResponse({"credits": total, "credentials": [credential_public(row) for row in rows]})

@@ -1,5 +1,6 @@
 """`/v1/batches`: many jobs at once; by their list, or streamed in and then started."""
 
+import time
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -10,7 +11,7 @@ from starlette.responses import JSONResponse
 
 from api.access import Known, router_for
 from api.answers import BatchAnswer, BatchPage, BatchReport, Changed, IngestReport
-from api.bodies import BatchBody
+from api.bodies import BatchBody, BatchChange
 from api.listed import let_list_in, open_empty
 from api.parts import Parts, UsesParts
 from api.paths import Id
@@ -19,12 +20,16 @@ from jobs import batches, figures, ingest, tallies
 from jobs.errors import Conflict
 from jobs.keys import Scope
 from jobs.public import batch_public
-from jobs.queue import desk
+from jobs.queue import bulk
+from jobs.queue.bulk import Bulk
 
 reading = router_for(Scope.READ, "batches")
 submitting = router_for(Scope.SUBMIT, "batches")
 #: A stream may be as long as it likes: it is never whole in memory.
 streaming = router_for(Scope.SUBMIT, "batches", body_bytes=None)
+
+#: What takes longer goes on without its caller.
+PATIENCE_SECONDS = 5.0
 
 NDJSON = {
     "requestBody": {
@@ -71,9 +76,12 @@ async def add_jobs(
 
 @submitting.post("/v1/batches/{batch_id}/start", status_code=202, response_model=BatchAnswer)
 def start_batch(batch_id: Id, caller: Known, parts: UsesParts) -> JSONResponse:
-    """Start a batch whose rows are in; if the answer is lost, ask again."""
+    """Start a batch whose rows are in; a large one goes on starting after the answer."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
     for _ in ingest.start(parts.database, caller.project_id, batch_id):
         parts.nudger.nudge()
+        if time.monotonic() > deadline:
+            break
     return JSONResponse(look(parts, caller.project_id, batch_id), 202)
 
 
@@ -112,25 +120,59 @@ def resume_batch(batch_id: Id, caller: Known, parts: UsesParts) -> JSONResponse:
     return answer
 
 
+@submitting.post("/v1/batches/{batch_id}/front", response_model=BatchAnswer)
+def move_to_front(batch_id: Id, caller: Known, parts: UsesParts) -> JSONResponse:
+    """Start its jobs before all others of the project with their priority."""
+    now = parts.database.now()
+    with parts.database.transaction() as db:
+        batches.front(db, caller.project_id, batch_id, now)
+    parts.nudger.nudge()
+    return JSONResponse(look(parts, caller.project_id, batch_id))
+
+
+@submitting.patch("/v1/batches/{batch_id}", response_model=BatchAnswer)
+def change_batch(batch_id: Id, body: BatchChange, caller: Known, parts: UsesParts) -> JSONResponse:
+    """Change its priority, weight, cap or budget, also while it runs."""
+    now = parts.database.now()
+    with parts.database.transaction() as db:
+        batches.change(db, caller.project_id, batch_id, now, **body.changes)
+    carry_out(parts, batch_id)
+    return JSONResponse(look(parts, caller.project_id, batch_id))
+
+
 @submitting.post("/v1/batches/{batch_id}/cancel", response_model=Changed)
 def cancel_batch(batch_id: Id, caller: Known, parts: UsesParts) -> JSONResponse:
     """Cancel all of its jobs that were not sent yet."""
-    now = parts.database.now()
-    with parts.database.transaction() as db:
-        batches.get_batch(db, caller.project_id, batch_id)
-        changed = desk.cancel_batch(db, caller.project_id, batch_id, now)
-    return JSONResponse({"changed": changed})
+    return do_to_all(parts, caller.project_id, batch_id, Bulk.CANCEL)
 
 
 @submitting.post("/v1/batches/{batch_id}/retry", response_model=Changed)
 def retry_batch(batch_id: Id, caller: Known, parts: UsesParts) -> JSONResponse:
-    """Open its failed jobs again."""
+    """Open its failed jobs again, as many as the budget has room for."""
+    return do_to_all(parts, caller.project_id, batch_id, Bulk.RETRY)
+
+
+def do_to_all(parts: Parts, project_id: str, batch_id: str, verb: Bulk) -> JSONResponse:
+    """Begin a verb for all jobs of a batch, and carry it out as far as it goes soon."""
     now = parts.database.now()
     with parts.database.transaction() as db:
-        batches.get_batch(db, caller.project_id, batch_id)
-        changed = desk.retry_batch(db, caller.project_id, batch_id, now)
-    parts.nudger.nudge()
-    return JSONResponse({"changed": changed})
+        batches.get_batch(db, project_id, batch_id)
+        bulk.begin(db, batch_id, verb, now)
+    return JSONResponse(carry_out(parts, batch_id))
+
+
+def carry_out(parts: Parts, batch_id: str) -> dict[str, Any]:
+    """Do what was begun for some seconds; the beat does the rest."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    changed = 0
+    for so_far in batches.carry_out(parts.database, batch_id):
+        changed = so_far
+        parts.nudger.nudge()
+        if time.monotonic() > deadline:
+            break
+    with parts.database.reading() as db:
+        is_over = not bulk.is_under_way(db, batch_id)
+    return {"changed": changed, "is_over": is_over}
 
 
 def set_pause(parts: Parts, project_id: str, batch_id: str, *, is_paused: bool) -> JSONResponse:
@@ -166,5 +208,6 @@ def show(parts: Parts, db: Connection, batch: Any) -> dict[str, Any]:
     """A batch with its counts."""
     counts = tallies.counts(db, batch_id=batch.id)
     uncertain = figures.uncertain_attempts(db, batch.id)
-    shown = batch_public(batch, counts, uncertain=uncertain, now=parts.database.now())
+    forecast = parts.forecaster.batch(db, batch, counts, parts.database.now())
+    shown = batch_public(batch, counts, uncertain=uncertain, forecast=forecast)
     return shown | {"next_row": ingest.next_row(db, batch.id)}

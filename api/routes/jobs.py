@@ -16,10 +16,10 @@ from api.paths import Id
 from api.problems import InvalidRequest
 from jobs import history
 from jobs.idempotency import fingerprint_of
+from jobs.inputs import keep_inputs
 from jobs.keys import Scope
 from jobs.public import attempt_public, event_public, job_public
 from jobs.queue import desk
-from jobs.references import keep_inputs
 from jobs.search import Question, find_jobs
 from jobs.states import FINAL, JobState
 from jobs.submission import asset_faults, let_in
@@ -51,7 +51,7 @@ def submit_job(
 ) -> JSONResponse:
     """Let a job in; a worker starts it when there is room for it under the API's limits."""
     project_id = caller.project_id
-    inputs = keep_inputs(parts.database, parts.storage, project_id, body.inputs)
+    inputs = keep_inputs(parts.database, parts.storage, project_id, body.inputs, parts.policy)
     job = body.as_new_job(inputs, parts.settings.darkroom_on_uncertain)
     fingerprint = fingerprint_of(body.model_dump(mode="json")) if idempotency_key else ""
     now = parts.database.now()
@@ -101,7 +101,9 @@ async def get_job(
 
     def read() -> dict[str, Any]:
         with parts.database.reading() as db:
-            return show(db, caller.project_id, job_id)
+            job = history.get_job(db, caller.project_id, job_id)
+            forecast = parts.forecaster.job(db, job, parts.database.now())
+            return job_public(job, history.outputs_of(db, [job_id]).get(job_id, []), forecast)
 
     # Whoever waits holds no thread: that is why this handler is asynchronous.
     async def look() -> dict[str, Any]:
@@ -141,6 +143,17 @@ def retry_job(
 ) -> JSONResponse:
     """Open a failed, canceled or skipped job again, with other parameters if you like."""
     shown = reopen(parts, caller.project_id, job_id, body or RetryBody())
+    parts.nudger.nudge()
+    return JSONResponse(shown)
+
+
+@submitting.post("/v1/jobs/{job_id}/front", response_model=JobAnswer)
+def move_to_front(job_id: Id, caller: Known, parts: UsesParts) -> JSONResponse:
+    """Start a queued job before all others of the project with its priority."""
+    now = parts.database.now()
+    with parts.database.transaction() as db:
+        desk.front(db, caller.project_id, job_id, now)
+        shown = show(db, caller.project_id, job_id)
     parts.nudger.nudge()
     return JSONResponse(shown)
 

@@ -11,6 +11,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+#: Serves every asynchronous result, whatever made it.
+ANY_RESULT = "/v2beta/results/{id}"
+
 #: Credits are counted in thousandths, as integers, so that sums are exact everywhere.
 MILLI = 1000
 
@@ -185,6 +188,14 @@ class Operation(Value):
     def is_v1(self) -> bool:
         """Whether it answers in v1's JSON of base64 artifacts."""
         return self.path.startswith("/v1/")
+
+    @property
+    def own_result_paths(self) -> tuple[str, ...]:
+        """Where only its results are fetched: the documented address, and one made like it."""
+        if self.result_path is None:
+            return ()
+        made = f"{self.path}/result/{{id}}"
+        return tuple(dict.fromkeys(p for p in (self.result_path, made) if p != ANY_RESULT))
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter called `name`, or None."""

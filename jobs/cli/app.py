@@ -5,12 +5,16 @@ import sys
 import typer
 
 from jobs.cli.batches import add_to as add_batches
+from jobs.cli.brakes import add_to as add_brakes
 from jobs.cli.credentials import add_to as add_credentials
+from jobs.cli.flows import add_to as add_flows
 from jobs.cli.http import add_to as add_http
 from jobs.cli.jobs import add_to as add_jobs
 from jobs.cli.keys import add_to as add_keys
 from jobs.cli.manifests import add_to as add_manifests
 from jobs.cli.operations import add_to as add_operations
+from jobs.cli.projects import add_to as add_projects
+from jobs.cli.schedules import add_to as add_schedules
 from jobs.cli.services import add_to as add_services
 from jobs.errors import DarkroomError, InvalidManifest
 from jobs.telemetry import redact
@@ -27,6 +31,10 @@ for add_to in (
     add_manifests,
     add_jobs,
     add_batches,
+    add_flows,
+    add_schedules,
+    add_projects,
+    add_brakes,
     add_credentials,
     add_operations,
     add_keys,

@@ -1,5 +1,9 @@
-"""`darkroom batches`: list, show, cancel, retry, pause and resume."""
+"""`darkroom batches`: list, show, cancel, retry, pause, resume, set, and move to the front."""
 
+import sys
+import time
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -7,16 +11,23 @@ from sqlalchemy import Connection
 
 from jobs import batches as store
 from jobs import figures, tallies
+from jobs.catalog.operation import MILLI
 from jobs.cli.home import Home, open_home, print_json
-from jobs.cli.progress import states
+from jobs.cli.progress import standing, states
+from jobs.forecast import BatchForecast, Forecaster
 from jobs.public import batch_public, credits_of
-from jobs.queue import desk
+from jobs.queue import bulk
+from jobs.queue.bulk import Bulk
+from jobs.states import JobState
 
 commands = typer.Typer(
-    help="List batches; show, cancel, retry, pause or resume one.",
+    help="List batches; show, cancel, retry, pause, resume, front or set one.",
     invoke_without_command=True,
     add_completion=False,
 )
+
+#: Between two lines that say how far a verb for all jobs is.
+SAY_SECONDS = 2.0
 
 AsJson = Annotated[bool, typer.Option("--json")]
 
@@ -32,20 +43,15 @@ def list_batches(context: typer.Context, as_json: AsJson = False) -> None:
     if context.invoked_subcommand is not None:
         return
     with open_home() as home, home.database.reading() as db:
-        found = store.list_batches(db, home.project_id)
-        counted = [
-            (
-                batch,
-                tallies.counts(db, batch_id=batch.id),
-                figures.uncertain_attempts(db, batch.id),
-            )
-            for batch in found
+        forecaster = Forecaster(home.settings)
+        found = [
+            see(home, db, batch, forecaster) for batch in store.list_batches(db, home.project_id)
         ]
     if as_json:
-        print_json([batch_public(b, counts, uncertain=lost) for b, counts, lost in counted])
+        print_json([sight.public() for sight in found])
         return
-    for batch, counts, uncertain in counted:
-        print(line(batch, counts, uncertain))
+    for sight in found:
+        print(sight.line())
 
 
 @commands.command("show")
@@ -58,23 +64,79 @@ def show(batch: str, as_json: AsJson = False) -> None:
 @commands.command("cancel")
 def cancel(batch: str) -> None:
     """Cancel all of its jobs that were not sent yet."""
-    with open_home() as home:
-        now = home.database.now()
-        with home.database.transaction() as db:
-            found = store.get_batch(db, home.project_id, batch)
-            canceled = desk.cancel_batch(db, home.project_id, found.id, now)
-    print(f"{canceled} canceled; what was sent already finishes")
+    print(f"{do_to_all(batch, Bulk.CANCEL)} canceled; what was sent already finishes")
 
 
 @commands.command("retry")
 def retry(batch: str) -> None:
-    """Open its failed jobs again."""
+    """Open its failed jobs again, as many as the budget has room for."""
+    print(f"{do_to_all(batch, Bulk.RETRY)} queued again")
+
+
+def do_to_all(name: str, verb: Bulk) -> int:
+    """Carry a verb out for all jobs of a batch; returns how many were changed."""
+    with open_home() as home:
+        now = home.database.now()
+        with home.database.transaction() as db:
+            batch = store.get_batch(db, home.project_id, name)
+            bulk.begin(db, batch.id, verb, now)
+        return carry_out(home, batch.id)
+
+
+def carry_out(home: Home, batch_id: str) -> int:
+    """Do what was begun, and say now and then how far it is."""
+    changed, said_at = 0, time.monotonic()
+    for so_far in store.carry_out(home.database, batch_id):
+        changed = so_far
+        if time.monotonic() - said_at > SAY_SECONDS:
+            said_at = time.monotonic()
+            print(f"{changed:,} so far; if this is cut off, the beat goes on", file=sys.stderr)
+    return changed
+
+
+@commands.command("front")
+def front(batch: str) -> None:
+    """Start its jobs before all others of the project with their priority."""
+    with open_home() as home:
+        now = home.database.now()
+        with home.database.transaction() as db:
+            store.front(db, home.project_id, store.get_batch(db, home.project_id, batch).id, now)
+        with home.database.reading() as db:
+            tell(db, home, batch, as_json=False)
+
+
+@commands.command("set")
+def set_terms(
+    batch: str,
+    priority: Annotated[int | None, typer.Option(help="Higher is sooner.")] = None,
+    weight: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Jobs started in its turn.")
+    ] = None,
+    max_in_flight: Annotated[
+        int | None, typer.Option(min=0, help="Jobs under way at once; 0 for any number.")
+    ] = None,
+    budget: Annotated[float | None, typer.Option(min=0, help="Credits.")] = None,
+) -> None:
+    """Change its priority, weight, cap or budget, also while it runs."""
+    named = {
+        "priority": priority,
+        "weight": weight,
+        "max_in_flight": max_in_flight,
+        "budget_milli": None if budget is None else int(Decimal(str(budget)) * MILLI),
+    }
+    changes: dict[str, Any] = {k: value for k, value in named.items() if value is not None}
+    if not changes:
+        raise typer.BadParameter("say what: --priority, --weight, --max-in-flight or --budget")
+    if max_in_flight == 0:
+        changes["max_in_flight"] = None
     with open_home() as home:
         now = home.database.now()
         with home.database.transaction() as db:
             found = store.get_batch(db, home.project_id, batch)
-            retried = desk.retry_batch(db, home.project_id, found.id, now)
-    print(f"{retried} queued again")
+            store.change(db, home.project_id, found.id, now, **changes)
+        carry_out(home, found.id)
+        with home.database.reading() as db:
+            tell(db, home, batch, as_json=False)
 
 
 @commands.command("pause")
@@ -103,23 +165,56 @@ def set_pause(batch: str, *, is_paused: bool) -> None:
 def tell(db: Connection, home: Home, name: str, *, as_json: bool) -> None:
     """Show one batch."""
     batch = store.get_batch(db, home.project_id, name)
-    counts = tallies.counts(db, batch_id=batch.id)
-    uncertain = figures.uncertain_attempts(db, batch.id)
+    sight = see(home, db, batch, Forecaster(home.settings))
     if as_json:
-        print_json(batch_public(batch, counts, uncertain=uncertain))
+        print_json(sight.public())
     else:
-        print(line(batch, counts, uncertain))
+        print(sight.line())
 
 
-def line(batch: Any, counts: tallies.Counts, uncertain: int) -> str:
-    """A batch in one line."""
-    parts = [
-        batch.id,
-        batch.name,
-        f"{counts.finished}/{batch.size} done",
-        f"{credits_of(counts.charged_milli)} credits",
-        "paused" if batch.paused_at else "",
-        f"{uncertain} paid calls lost their answers" if uncertain else "",
-        states(counts),
-    ]
-    return "  ".join(part for part in parts if part)
+@dataclass(frozen=True)
+class Sight:
+    """What is known of a batch at one moment."""
+
+    batch: Any
+    counts: tallies.Counts
+    uncertain: int
+    forecast: BatchForecast
+
+    def public(self) -> dict[str, Any]:
+        """For programs."""
+        return batch_public(
+            self.batch, self.counts, uncertain=self.uncertain, forecast=self.forecast
+        )
+
+    def line(self) -> str:
+        """In one line."""
+        batch, counts = self.batch, self.counts
+        parts = [
+            batch.id,
+            batch.name,
+            f"{counts.finished}/{batch.size} done",
+            f"{credits_of(counts.charged_milli)} credits",
+            self._course(),
+            f"{self.uncertain} paid calls lost their answers" if self.uncertain else "",
+            states(counts),
+        ]
+        return "  ".join(part for part in parts if part)
+
+    def _course(self) -> str:
+        if self.batch.bulk_verb is not None:
+            return f"{self.batch.bulk_verb} under way"
+        left = self.forecast.left
+        if self.forecast.paused_by and self.counts.of(JobState.QUEUED, JobState.WAITING):
+            return standing(self.forecast.paused_by)
+        if left:
+            pace = f"{self.forecast.rate:.1f} jobs/s, " if self.forecast.rate else ""
+            return f"{pace}{left} left"
+        return ""
+
+
+def see(home: Home, db: Connection, batch: Any, forecaster: Forecaster) -> Sight:
+    """Look at a batch."""
+    counts = tallies.counts(db, batch_id=batch.id)
+    forecast = forecaster.batch(db, batch, counts, home.database.now())
+    return Sight(batch, counts, figures.uncertain_attempts(db, batch.id), forecast)

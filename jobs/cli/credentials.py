@@ -39,7 +39,9 @@ def list_credentials(
         print_json([public(row) for row in found])
         return
     for row in found:
-        state = f"stopped: {row.stop_reason}" if row.stopped_at else "in use"
+        state = "paused" if row.paused_at else "in use"
+        if row.stopped_at:
+            state = f"stopped: {row.stop_reason}"
         balance = "" if row.balance_milli is None else f"  {credits_of(row.balance_milli)} credits"
         print(f"{row.id}  {row.name}  {state}{balance}")
 
@@ -50,6 +52,7 @@ def public(row: Any) -> dict[str, Any]:
         "id": row.id,
         "name": row.name,
         "is_sealed": row.sealed_key is not None,
+        "paused_at": when(row.paused_at),
         "stopped_at": when(row.stopped_at),
         "stop_reason": row.stop_reason,
         "balance": credits_of(row.balance_milli),

@@ -3,12 +3,16 @@
 import time
 from collections.abc import Callable
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from jobs.cli.embed import is_worked
+from jobs.cli.progress import standing
 from jobs.db import Database
 from jobs.errors import DarkroomError, PartUnavailable
 from jobs.limiter.permits import connect
+from jobs.models import DEFAULT_PROJECT
+from jobs.projects import list_projects
+from jobs.queue import brakes
 from jobs.schema import HEAD, current_revision
 from jobs.settings import Settings
 from jobs.stability.client import StabilityClient
@@ -26,6 +30,7 @@ def run_checks(settings: Settings) -> bool:
         "bucket": check_bucket,
         "key": check_key,
         "worker": check_worker,
+        "brakes": check_brakes,
     }
     print(f"ok    settings   home {settings.home}, rate {settings.darkroom_rate}")
     passed = [report(name, check, settings) for name, check in checks.items()]
@@ -99,3 +104,22 @@ def check_worker(settings: Settings) -> str:
 
         return "running" if running(settings.home, "worker") else "none; `run` and `up` start one"
     return "running" if is_worked(settings) else "none; `run` and `up` start one"
+
+
+def check_brakes(settings: Settings) -> str:
+    """What is paused, and so why nothing new may be started; a pause is no fault."""
+    database = Database(settings.database_address)
+    try:
+        with database.reading() as db:
+            if current_revision(db) != HEAD:
+                return "nothing is paused"
+            by = brakes.in_the_way(db, DEFAULT_PROJECT)
+            paused = [row.id for row in list_projects(db) if row.paused_at is not None]
+    except OperationalError:
+        return "nobody knows while the database does not answer"
+    finally:
+        database.close()
+    # The default project is one of the others, or nobody's.
+    told = [standing([name]) for name in by if name != "project"]
+    told += [f"project {name} is paused (`darkroom resume --project {name}`)" for name in paused]
+    return "; ".join(told) or "nothing is paused"

@@ -18,6 +18,8 @@ from jobs.cli.embed import services
 from jobs.cli.home import Home, open_home, prepare, print_json, settings_for
 from jobs.cli.manifests import pair
 from jobs.errors import Conflict, Fault, InvalidJob
+from jobs.forecast import Forecaster
+from jobs.inputs import keep_inputs, policy_of, reference_faults
 from jobs.limiter.permits import connect
 from jobs.nudge import nudge
 from jobs.public import credits_of, job_public
@@ -25,11 +27,14 @@ from jobs.queue import desk, intake
 from jobs.states import FINAL, JobState
 from jobs.storage import open_storage
 from jobs.storage.keys import extension_of
+from jobs.submission import asset_faults
 
 LOOK_SECONDS = 0.2
 
 commands = typer.Typer(
-    help="List jobs; show, cancel or retry one.", invoke_without_command=True, add_completion=False
+    help="List jobs; show, cancel, retry or front one.",
+    invoke_without_command=True,
+    add_completion=False,
 )
 
 
@@ -91,8 +96,8 @@ def new_job(
     cleaned, faults = clean(operation, params, files=files, from_text=True)
     for field, value in files.items():
         if value.startswith(assets.REMOTE):
-            continue
-        if not Path(value).is_file():
+            faults += reference_faults(operation, field, value)
+        elif not Path(value).is_file():
             faults.append(Fault(field=field, code="no_file", message=f"there is no file {value}"))
         else:
             faults += image_faults(operation, field, Path(value))
@@ -101,10 +106,12 @@ def new_job(
     uploads = assets.Uploads(
         lambda path: assets.add_asset(home.database, home.storage, home.project_id, path)
     )
+    references = {field: uploads.reference(value) for field, value in files.items()}
+    policy = policy_of(home.settings)
     return intake.NewJob(
         operation=name,
         params=cleaned,
-        inputs={field: uploads.reference(value) for field, value in files.items()},
+        inputs=keep_inputs(home.database, home.storage, home.project_id, references, policy),
         priority=priority,
         on_uncertain=home.settings.darkroom_on_uncertain,
     )
@@ -114,6 +121,8 @@ def insert(home: Home, job: intake.NewJob) -> str:
     """Let the job in, and wake the dispatcher."""
     now = home.database.now()
     with home.database.transaction() as db:
+        if faults := asset_faults(db, home.project_id, job):
+            raise InvalidJob(faults)
         (job_id,) = intake.submit(db, [job], now, project_id=home.project_id)
     if home.settings.redis_url is not None:
         nudge(connect(home.settings.redis_url))
@@ -149,10 +158,14 @@ def tell(home: Home, job_id: str, *, as_json: bool) -> None:
     with home.database.reading() as db:
         job = history.get_job(db, home.project_id, job_id)
         outputs = history.outputs_of(db, [job_id]).get(job_id, [])
+        forecast = Forecaster(home.settings).job(db, job, home.database.now())
     if as_json:
-        print_json(job_public(job, outputs))
+        print_json(job_public(job, outputs, forecast))
         return
     print(line(job))
+    if forecast.position:
+        until = f", ends about {forecast.eta:%Y-%m-%d %H:%M:%S} UTC" if forecast.eta else ""
+        print(f"  number {forecast.position:,} of the project's queue{until}")
     for output in outputs:
         size = f"{output.width}x{output.height}" if output.width else f"{output.bytes:,} bytes"
         print(f"  {output.key}  {output.content_type}  {size}  sha256 {output.sha256[:12]}")
@@ -215,6 +228,16 @@ def retry(job: str) -> None:
         now = home.database.now()
         with home.database.transaction() as db:
             desk.retry(db, home.project_id, job, now)
+        tell(home, job, as_json=False)
+
+
+@commands.command("front")
+def front(job: str) -> None:
+    """Start a queued job before all others of the project with its priority."""
+    with open_home() as home:
+        now = home.database.now()
+        with home.database.transaction() as db:
+            desk.front(db, home.project_id, job, now)
         tell(home, job, as_json=False)
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Protocol
@@ -33,8 +33,17 @@ SHOWN = {
 }
 
 
+#: What keeps jobs from being started, and how it goes on.
+BRAKES = {
+    "all": "everything is paused (`darkroom resume`)",
+    "project": "the project is paused (`darkroom resume --project P`)",
+    "batch": "paused (`darkroom resume --batch B`)",
+    "credentials": "no credential may pay (`darkroom credentials`)",
+}
+
+
 class Pace:
-    """How fast jobs end, and so when all will have."""
+    """How fast jobs end."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
@@ -53,18 +62,12 @@ class Pace:
         (begun, first), (ended, last) = self._seen[0], self._seen[-1]
         return (last - first) / (ended - begun) if ended > begun else 0.0
 
-    def left(self, open_jobs: int) -> timedelta | None:
-        """How long the rest will take at this pace; None while nobody knows."""
-        if open_jobs == 0:
-            return timedelta(0)
-        return timedelta(seconds=round(open_jobs / self.per_second)) if self.per_second else None
-
 
 class View(Protocol):
     """Shows counts."""
 
-    def show(self, counts: Counts, note: str = "") -> None:
-        """Show how far it is."""
+    def show(self, counts: Counts, note: str = "", left: timedelta | None = None) -> None:
+        """Show how far it is; `left` is how long it will take, None while nobody knows."""
         ...
 
 
@@ -76,7 +79,7 @@ class Bar:
         self._total = total
         self._pace = Pace()
 
-    def show(self, counts: Counts, note: str = "") -> None:
+    def show(self, counts: Counts, note: str = "", left: timedelta | None = None) -> None:
         """Draw it again."""
         self._pace.note(counts.finished, time.monotonic())
         share = counts.finished / self._total if self._total else 1.0
@@ -84,7 +87,7 @@ class Bar:
         numbers.add_row(
             ProgressBar(total=max(self._total, 1), completed=counts.finished, width=32),
             Text(f"{counts.finished}/{self._total}  {share:4.0%}", style="bold"),
-            summary(counts, self._pace),
+            summary(counts, self._pace, left),
         )
         rows = Table.grid()
         rows.add_row(numbers)
@@ -101,23 +104,28 @@ class Lines:
         self._pace = Pace()
         self._said_at = 0.0
 
-    def show(self, counts: Counts, note: str = "") -> None:
+    def show(self, counts: Counts, note: str = "", left: timedelta | None = None) -> None:
         """Say it, unless that was only just done."""
         now = time.monotonic()
         self._pace.note(counts.finished, now)
         if now - self._said_at < LINE_SECONDS and counts.finished < self._total:
             return
         self._said_at = now
-        line = f"{counts.finished}/{self._total}  {summary(counts, self._pace)}  {states(counts)}"
+        figures = summary(counts, self._pace, left)
+        line = f"{counts.finished}/{self._total}  {figures}  {states(counts)}"
         self._console.print(f"{line}  {note}".rstrip(), highlight=False, soft_wrap=True)
 
 
-def summary(counts: Counts, pace: Pace) -> str:
+def summary(counts: Counts, pace: Pace, left: timedelta | None) -> str:
     """Rate, credits and time left."""
     open_jobs = counts.total - counts.finished - counts.of(JobState.HELD)
-    left = pace.left(open_jobs)
-    when = "" if open_jobs == 0 else f"   {left} left" if left is not None else "   … left"
+    when = f"   {left or '…'} left" if open_jobs else ""
     return f"{pace.per_second:.1f} jobs/s   {credits_of(counts.charged_milli)} credits{when}"
+
+
+def standing(paused_by: Sequence[str]) -> str:
+    """Why nothing new is started, and how it goes on."""
+    return "; ".join(BRAKES[name] for name in paused_by)
 
 
 def states(counts: Counts) -> str:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ from jobs import assets, batches, figures, tallies
 from jobs.cli.embed import Running, services
 from jobs.cli.home import Home, prepare
 from jobs.cli.order import Order
-from jobs.cli.progress import watching
+from jobs.cli.progress import standing, watching
 from jobs.dataset import Summary
 from jobs.dataset.folder import claim
+from jobs.errors import InvalidJob, InvalidManifest
+from jobs.forecast import Forecaster
 from jobs.history import list_jobs
+from jobs.inputs import Policy, keep_inputs, policy_of
 from jobs.limiter.permits import connect
 from jobs.manifest import JobRow, Review, fingerprint, rows
 from jobs.models import DEFAULT_PROJECT
@@ -151,7 +155,7 @@ def new_jobs(home: Home, order: Order) -> Iterator[NewJob]:
             yield NewJob(
                 operation=row.operation,
                 params=row.params,
-                inputs={name: uploads.reference(value) for name, value in row.inputs.items()},
+                inputs=kept_inputs(home, row, uploads, policy_of(home.settings)),
                 labels=row.metadata,
                 row=row.row,
                 name=row.name,
@@ -160,19 +164,29 @@ def new_jobs(home: Home, order: Order) -> Iterator[NewJob]:
             )
 
 
+def kept_inputs(home: Home, row: JobRow, uploads: assets.Uploads, policy: Policy) -> dict[str, str]:
+    """A row's inputs as its job keeps them; raises InvalidManifest for what is not allowed."""
+    references = {name: uploads.reference(value) for name, value in row.inputs.items()}
+    try:
+        return keep_inputs(home.database, home.storage, home.project_id, references, policy)
+    except InvalidJob as error:
+        raise InvalidManifest([f"row {row.row}: {error}"]) from error
+
+
 def watch(home: Home, batch_id: str, total: int, console: Console) -> bool:
     """Show the batch until nothing of it can go on; False if it was interrupted."""
     sight = Sight(Counts({}, 0))
+    forecaster = Forecaster(home.settings)
     assert home.settings.redis_url is not None
     broker = connect(home.settings.redis_url)
     begun_at = time.monotonic()
     with watching(console, total) as view:
         try:
             while not sight.is_settled(total):
-                sight = look(home, batch_id, sight)
+                sight = look(home, batch_id, sight, forecaster)
                 if time.monotonic() - begun_at > START_SECONDS and not is_anybody_there(broker):
                     sight = sight.with_note(f"no worker answers, see {worker_log(home)}")
-                view.show(sight.counts, sight.note)
+                view.show(sight.counts, sight.note, sight.left)
                 time.sleep(LOOK_SECONDS)
         except Interrupted:
             return False
@@ -188,6 +202,8 @@ class Sight:
     held_for: frozenset[str] = frozenset()
     #: What a person should know besides.
     note: str = ""
+    #: How long it will take.
+    left: timedelta | None = None
 
     def with_note(self, note: str) -> "Sight":
         """The same with one more note."""
@@ -199,15 +215,18 @@ class Sight:
         return self.counts.total >= total and ended >= total and "funds" not in self.held_for
 
 
-def look(home: Home, batch_id: str, before: Sight) -> Sight:
+def look(home: Home, batch_id: str, before: Sight, forecaster: Forecaster) -> Sight:
     """See how the batch does now; what was seen before while the database is away."""
     try:
         with home.database.reading() as db:
             counts = tallies.counts(db, batch_id=batch_id)
             held_for = held_reasons(db, batch_id) if counts.of(JobState.HELD) else frozenset()
+            batch = batches.get_batch(db, home.project_id, batch_id)
+            forecast = forecaster.batch(db, batch, counts, home.database.now())
     except SQLAlchemyError as error:
         return replace(before, note=f"the database does not answer ({type(error).__name__})")
-    return Sight(counts, held_for, f"held for {', '.join(sorted(held_for))}" if held_for else "")
+    sight = Sight(counts, held_for, standing(forecast.paused_by), forecast.left)
+    return sight.with_note(f"held for {', '.join(sorted(held_for))}" if held_for else "")
 
 
 def worker_log(home: Home) -> Path:

@@ -4,7 +4,10 @@ from alembic import context
 from sqlmodel import SQLModel
 
 import jobs.models
-import jobs.models_api  # noqa: F401  (both fill the metadata)
+import jobs.models_api
+import jobs.models_brakes
+import jobs.models_flows
+import jobs.models_inputs  # noqa: F401  (all of them fill the metadata)
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -1,12 +1,15 @@
-"""Where people, and money that is back, decide: cancel, retry, resolve, release."""
+"""Where people, and money that is back, decide: cancel, retry, resolve, front, release."""
 
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import Connection, Select, case, func, select, update
 
 from jobs.errors import Conflict, NotFound
+from jobs.queue.bulk import affordable
+from jobs.queue.dispatch import lock
 from jobs.queue.intake import priced
+from jobs.queue.many import move_all
 from jobs.queue.moves import (
     BATCH,
     CLAIM_COLUMNS,
@@ -15,7 +18,10 @@ from jobs.queue.moves import (
     has_next_call_reserved,
     move,
     reserve_budget,
+    write_event,
 )
+from jobs.queue.needs import blocked, need_again
+from jobs.queue.reopening import reopened
 from jobs.states import PAID, JobState
 
 #: What `retry` opens again.
@@ -48,20 +54,6 @@ def cancel(db: Connection, project_id: str, job_id: str, now: datetime) -> None:
     move(db, claim, JobState.CANCELED, now, verb="canceled", release=reserved)
 
 
-def cancel_batch(db: Connection, project_id: str, batch_id: str, now: datetime) -> int:
-    """Cancel all of a batch's jobs that were not sent; returns their number."""
-    db.execute(
-        update(BATCH)
-        .where(BATCH.c.id == batch_id, BATCH.c.project_id == project_id)
-        .values(canceled_at=func.coalesce(BATCH.c.canceled_at, now))
-    )
-    open_states = [JobState.WAITING, JobState.QUEUED, JobState.HELD]
-    ids = _ids(db, JOB.c.batch_id == batch_id, JOB.c.state.in_(open_states), skip_locked=False)
-    for job_id in ids:
-        cancel(db, project_id, job_id, now)
-    return len(ids)
-
-
 def retry(
     db: Connection,
     project_id: str,
@@ -80,15 +72,12 @@ def retry(
     price = changes.get("estimated_milli", claim.estimated_milli)
     if not reserve_budget(db, claim.batch_id, price):
         raise Conflict("the batch's budget has no room for it")
-    _open_again(db, claim, now, "retried", **changes)
-
-
-def retry_batch(db: Connection, project_id: str, batch_id: str, now: datetime) -> int:
-    """Retry all failed jobs of a batch; returns their number."""
-    ids = _ids(db, JOB.c.batch_id == batch_id, JOB.c.state == JobState.FAILED, skip_locked=False)
-    for job_id in ids:
-        retry(db, project_id, job_id, now)
-    return len(ids)
+    again = reopened(now) | {"fronted_at": None} | changes
+    if need_again(db, job_id):
+        again["due_at"] = None
+        move(db, claim, JobState.WAITING, now, verb="retried", **again)
+        return
+    move(db, claim, JobState.QUEUED, now, verb="retried", **again)
 
 
 def resolve(
@@ -125,72 +114,62 @@ def resolve(
 
 def release_funded(db: Connection, now: datetime, *, limit: int = 500) -> int:
     """Queue jobs again that were held for want of funds; to be called when there are some."""
-    ids = _ids(db, JOB.c.state == JobState.HELD, JOB.c.held_for == "funds", limit=limit)
-    for claim in _claims(db, ids):
-        _open_again(db, claim, now, "funded")
-    return len(ids)
+    held = _held("funds").limit(limit)
+    ids = [row.id for row in lock(db, held)]
+    return move_all(db, ids, JobState.HELD, JobState.QUEUED, now, verb="funded", **reopened(now))
 
 
 def release_budgeted(db: Connection, now: datetime, *, limit: int = 500) -> int:
-    """Queue jobs again for which their batch's budget has room by now."""
-    has_room = (
-        select(BATCH.c.id)
-        .where(
-            BATCH.c.id == JOB.c.batch_id,
-            BATCH.c.budget_milli.is_(None)
-            | (BATCH.c.reserved_milli + JOB.c.estimated_milli <= BATCH.c.budget_milli),
-        )
-        .exists()
-    )
-    ids = _ids(db, JOB.c.state == JobState.HELD, JOB.c.held_for == "budget", has_room, limit=limit)
+    """Queue jobs again for which their batch's budget has room by now, in the order of their rows.
+
+    Those of a batch that is not started stay, as its other jobs wait.
+    """
+    any_held = _held("budget").where(JOB.c.batch_id == BATCH.c.id).exists()
+    has_room = BATCH.c.budget_milli.is_(None) | (BATCH.c.reserved_milli < BATCH.c.budget_milli)
+    batches = select(BATCH.c.id).where(BATCH.c.loaded_at.is_not(None), has_room, any_held)
+    found = list(db.execute(batches.order_by(BATCH.c.id)).scalars())
+    return sum(_release_within_budget(db, batch_id, now, limit) for batch_id in found)
+
+
+def _release_within_budget(db: Connection, batch_id: str, now: datetime, limit: int) -> int:
+    batch = db.execute(select(BATCH).where(BATCH.c.id == batch_id).with_for_update()).one()
+    rows = lock(db, _held("budget").where(JOB.c.batch_id == batch_id).limit(limit))
+    ids = affordable(batch, rows)
+    milli = sum(row.estimated_milli for row in rows[: len(ids)])
+    if not ids or not reserve_budget(db, batch_id, milli):
+        return 0
+    # With an attempt it was held when an uncertain one left no room for another.
+    second = case((JOB.c.attempt_id.is_not(None), 1), else_=0)
+    changes = reopened(now) | {"resubmits": JOB.c.resubmits + second}
+    waiting = blocked(db, ids)
     released = 0
-    for claim in _claims(db, ids):
-        if reserve_budget(db, claim.batch_id, claim.estimated_milli):
-            # With an attempt it was held when an uncertain one left no room for another.
-            resubmits = claim.resubmits + (claim.attempt_id is not None)
-            _open_again(db, claim, now, "budgeted", resubmits=resubmits)
-            released += 1
+    for target, due_at in (
+        (JobState.QUEUED, func.coalesce(JOB.c.run_at, now)),
+        # Some need other jobs as well.
+        (JobState.WAITING, None),
+    ):
+        some = [job_id for job_id in ids if (job_id in waiting) == (target == JobState.WAITING)]
+        on = changes | {"due_at": due_at}
+        released += move_all(db, some, JobState.HELD, target, now, verb="budgeted", **on)
     return released
 
 
-def expire_unstarted(db: Connection, now: datetime, *, limit: int = 500) -> int:
-    """Cancel queued jobs whose start deadline has passed."""
-    ids = _ids(db, JOB.c.state == JobState.QUEUED, JOB.c.expires_at < now, limit=limit)
-    for claim in _claims(db, ids):
-        move(db, claim, JobState.CANCELED, now, verb="too_late", release=True)
-    return len(ids)
-
-
-def _open_again(db: Connection, claim: Claim, now: datetime, verb: str, **changes: Any) -> None:
-    move(
-        db,
-        claim,
-        JobState.QUEUED,
-        now,
-        verb=verb,
-        held_for=None,
-        due_at=now,
-        finished_at=None,
-        # A worker that had the job before it was stopped is not its owner any more.
-        fence=JOB.c.fence + 1,
-        refusals=0,
-        crashes=0,
-        attempt_id=None,
-        result_id=None,
-        **changes,
+def front(db: Connection, project_id: str, job_id: str, now: datetime) -> None:
+    """Move a queued job before all others of its project and priority; raises Conflict."""
+    claim = find(db, project_id, job_id)
+    if claim.state != JobState.QUEUED:
+        raise Conflict(f"only a queued job can be moved to the front, not a {claim.state} one")
+    db.execute(
+        update(JOB)
+        .where(JOB.c.id == job_id, JOB.c.state == claim.state, JOB.c.fence == claim.fence)
+        .values(fronted_at=now)
     )
+    write_event(db, claim, claim.state, now, verb="fronted")
 
 
-def _ids(
-    db: Connection,
-    *where: ColumnElement[bool],
-    limit: int | None = None,
-    skip_locked: bool = True,
-) -> list[str]:
-    """Lock rows. A duty leaves out what others have locked; a person means all of them."""
-    chosen = select(JOB.c.id).where(*where).order_by(JOB.c.id).limit(limit)
-    return list(db.execute(chosen.with_for_update(skip_locked=skip_locked, of=JOB)).scalars())
-
-
-def _claims(db: Connection, ids: list[str]) -> list[Claim]:
-    return [Claim.of(row) for row in db.execute(select(*CLAIM_COLUMNS).where(JOB.c.id.in_(ids)))]
+def _held(reason: str) -> Select[Any]:
+    return (
+        select(JOB.c.id, JOB.c.estimated_milli)
+        .where(JOB.c.state == JobState.HELD, JOB.c.held_for == reason)
+        .order_by(JOB.c.id)
+    )

@@ -13,6 +13,7 @@ from jobs.catalog.operation import Operation
 from jobs.catalog.ties import tie_faults
 from jobs.models import new_id
 from jobs.queue.moves import BATCH, EVENT, JOB, reserve_budget
+from jobs.queue.needs import jobs_in, succeeded_of, write_needs
 from jobs.settings import OnUncertain
 from jobs.states import JobState
 
@@ -44,6 +45,15 @@ class NewJob:
     expires_at: datetime | None = None
     #: Not to be started before.
     run_at: datetime | None = None
+    #: Jobs that must have succeeded before; those whose outputs are inputs need not be named.
+    depends_on: tuple[str, ...] = ()
+    #: Chosen beforehand by whoever ties jobs to each other.
+    id: str | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """All jobs that it waits for, each once."""
+        return tuple(dict.fromkeys((*self.depends_on, *jobs_in(self.inputs))))
 
 
 def submit(
@@ -57,12 +67,16 @@ def submit(
 ) -> list[str]:
     """Insert jobs, queued and due at once; a batch's row that is there already is left alone.
 
-    With `is_waiting` they wait until their batch is started. Jobs for which the batch's budget has
-    no room are let in as held. Returns the ids of the jobs that are new.
+    With `is_waiting` they wait until their batch is started, and for what they need in any case.
+    Jobs for which the batch's budget has no room are let in as held. Returns the ids of the jobs
+    that are new.
     """
     rows = [_row(job, now, project_id, batch_id) for job in jobs]
-    if is_waiting:
-        rows = [row | {"state": JobState.WAITING, "due_at": None} for row in rows]
+    needs = {row["id"]: job.needs for row, job in zip(rows, jobs, strict=True) if job.needs}
+    succeeded = succeeded_of(db, {needed for some in needs.values() for needed in some})
+    for row in rows:
+        if is_waiting or not succeeded.issuperset(needs.get(row["id"], ())):
+            row |= {"state": JobState.WAITING, "due_at": None}
     if batch_id is not None:
         # Two that load one batch at once do it one after the other.
         db.execute(select(BATCH.c.id).where(BATCH.c.id == batch_id).with_for_update())
@@ -73,6 +87,8 @@ def submit(
         return []
     db.execute(insert(JOB), rows)
     db.execute(insert(EVENT), [_first_event(row) for row in rows])
+    let_in = {row["id"] for row in rows}
+    write_needs(db, {i: some for i, some in needs.items() if i in let_in}, succeeded, now)
     return [row["id"] for row in rows]
 
 
@@ -88,7 +104,7 @@ def priced(operation_name: str, params: dict[str, Any]) -> dict[str, Any]:
 
 def _row(job: NewJob, now: datetime, project_id: str, batch_id: str | None) -> dict[str, Any]:
     return {
-        "id": new_id(),
+        "id": job.id or new_id(),
         "project_id": project_id,
         "batch_id": batch_id,
         "row": job.row,
@@ -103,6 +119,7 @@ def _row(job: NewJob, now: datetime, project_id: str, batch_id: str | None) -> d
         "held_for": None,
         "error": None,
         "due_at": job.run_at or now,
+        "run_at": job.run_at,
         "expires_at": job.expires_at,
         "created_at": now,
     }

@@ -1,18 +1,25 @@
-"""Whose turn it is: within a priority, projects take turns, and within a project its batches do.
+"""The queues among which a claim chooses, found by steps in an index however many jobs wait.
 
-A lane is the queue of one batch (or of a project's single jobs) at one priority. Finding the next
-lane takes two or three steps in the index, however many jobs wait.
+A lane is the queue of one batch (or of a project's single jobs) at one priority, or what a person
+moved to the front of a project.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, select
 
-from jobs.queue.moves import BATCH, JOB
+from jobs.queue.moves import BATCH, JOB, PROJECT
+from jobs.queue.shares import Shares
+from jobs.queue.turns import Party
 from jobs.states import JobState
+
+#: In place of a batch: the jobs that were moved to the front one by one.
+FRONT = "!"
+PROJECT_TERMS = (PROJECT.c.weight, PROJECT.c.max_in_flight, PROJECT.c.paused_at)
+BATCH_TERMS = (BATCH.c.weight, BATCH.c.max_in_flight, BATCH.c.paused_at)
 
 
 @dataclass(frozen=True)
@@ -24,51 +31,12 @@ class Lane:
     batch_key: str
 
 
-class Turns:
-    """Remembers who was served last; a dispatcher has one."""
+@dataclass(frozen=True)
+class Front:
+    """A lane that comes before the others of its project; `room` is what it may start."""
 
-    def __init__(self) -> None:
-        self._last_project: dict[int, str] = {}
-        self._last_batch: dict[tuple[int, str], str] = {}
-
-    def next_lane(self, db: Connection, priority: int, dry: Collection[Lane]) -> Lane | None:
-        """The lane whose turn it is; None when all that have jobs are among the dry ones."""
-        first = None
-        while True:
-            lane = self._step(db, priority)
-            if lane is None or lane not in dry:
-                return lane
-            if lane == first:
-                return None
-            first = first or lane
-
-    def _step(self, db: Connection, priority: int) -> Lane | None:
-        project = _behind(db, JOB.c.project_id, self._last_project.get(priority), priority)
-        if project is None:
-            return None
-        last = self._last_batch.get((priority, project))
-        batch_key = _behind(db, JOB.c.batch_key, last, priority, project)
-        if batch_key is None:
-            return None
-        self._last_project[priority] = project
-        self._last_batch[priority, project] = batch_key
-        return Lane(priority, project, batch_key)
-
-
-def _behind(
-    db: Connection, column: Any, last: str | None, priority: int, project: str | None = None
-) -> str | None:
-    """The next value behind the last one; after the end the first one again."""
-    wanted = startable(column).where(JOB.c.priority == priority)
-    if project is not None:
-        wanted = wanted.where(JOB.c.project_id == project)
-    wanted = wanted.order_by(column).limit(1)
-    if last is not None:
-        found: str | None = db.execute(wanted.where(column > last)).scalar()
-        if found is not None:
-            return found
-    first: str | None = db.execute(wanted).scalar()
-    return first
+    lane: Lane
+    room: int | None = None
 
 
 def highest_priority(db: Connection, below: int | None) -> int | None:
@@ -80,24 +48,78 @@ def highest_priority(db: Connection, below: int | None) -> int | None:
     return found
 
 
-def due_in(lane: Lane, now: datetime) -> Select[Any]:
-    """A lane's due jobs, the oldest first."""
-    return (
-        startable(JOB.c.id)
-        .where(
-            JOB.c.priority == lane.priority,
-            JOB.c.project_id == lane.project_id,
-            JOB.c.batch_key == lane.batch_key,
-            JOB.c.due_at <= now,
-        )
-        .order_by(JOB.c.due_at, JOB.c.id)
+def projects(db: Connection, priority: int, shares: Shares) -> Callable[[str | None], Party | None]:
+    """Finds the next project behind one that has jobs at this priority."""
+    wanted = (
+        startable(JOB.c.project_id.label("key"), *PROJECT_TERMS)
+        .outerjoin_from(JOB, PROJECT, PROJECT.c.id == JOB.c.project_id)
+        .where(JOB.c.priority == priority)
+        .order_by(JOB.c.project_id)
+        .limit(1)
     )
 
+    def find(last: str | None) -> Party | None:
+        behind = wanted if last is None else wanted.where(JOB.c.project_id > last)
+        row = db.execute(behind).one_or_none()
+        return None if row is None else shares.party(row, shares.of_project)
 
-def paused_batches(db: Connection) -> frozenset[str]:
-    """The batches of which nothing is to be started."""
-    paused = select(BATCH.c.id).where(BATCH.c.paused_at.is_not(None))
-    return frozenset(db.execute(paused).scalars())
+    return find
+
+
+def batches(
+    db: Connection, priority: int, project_id: str, shares: Shares
+) -> Callable[[str | None], Party | None]:
+    """Finds the next batch behind one that has jobs of the project at this priority."""
+    wanted = (
+        startable(JOB.c.batch_key.label("key"), *BATCH_TERMS)
+        .outerjoin_from(JOB, BATCH, BATCH.c.id == JOB.c.batch_key)
+        .where(JOB.c.priority == priority, JOB.c.project_id == project_id)
+        .order_by(JOB.c.batch_key)
+        .limit(1)
+    )
+
+    def find(last: str | None) -> Party | None:
+        behind = wanted if last is None else wanted.where(JOB.c.batch_key > last)
+        row = db.execute(behind).one_or_none()
+        return None if row is None else shares.party(row, shares.of_batch)
+
+    return find
+
+
+def fronts(db: Connection, priority: int, shares: Shares) -> dict[str, list[Front]]:
+    """What was moved to the front of each project: its single jobs, then its batches."""
+    jobs = (
+        startable(JOB.c.project_id)
+        .where(JOB.c.fronted_at.is_not(None), JOB.c.priority == priority)
+        .distinct()
+    )
+    found = {project: [Front(Lane(priority, project, FRONT))] for project in db.scalars(jobs)}
+    moved = (
+        select(BATCH.c.project_id, BATCH.c.id.label("key"), *BATCH_TERMS)
+        .where(BATCH.c.fronted_at.is_not(None))
+        .order_by(BATCH.c.project_id.desc(), BATCH.c.fronted_at.desc())
+    )
+    for row in db.execute(moved):
+        room = shares.party(row, shares.of_batch).room
+        front = Front(Lane(priority, row.project_id, row.key), room)
+        found.setdefault(row.project_id, []).append(front)
+    return found
+
+
+def due_in(lane: Lane, now: datetime) -> Select[Any]:
+    """A lane's due jobs, the oldest first; what was moved to the front last comes first there."""
+    due = startable(JOB.c.id, JOB.c.expires_at).where(
+        JOB.c.priority == lane.priority,
+        JOB.c.project_id == lane.project_id,
+        JOB.c.due_at <= now,
+    )
+    if lane.batch_key != FRONT:
+        return due.where(JOB.c.batch_key == lane.batch_key).order_by(JOB.c.due_at, JOB.c.id)
+    is_paused = select(BATCH.c.id).where(
+        BATCH.c.id == JOB.c.batch_id, BATCH.c.paused_at.is_not(None)
+    )
+    moved = due.where(JOB.c.fronted_at.is_not(None), ~is_paused.exists())
+    return moved.order_by(JOB.c.fronted_at.desc())
 
 
 def startable(*columns: Any) -> Select[Any]:

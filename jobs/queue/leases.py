@@ -4,7 +4,6 @@ A lease is dated by the database's clock. It passes from the dispatcher (`DISPAT
 worker that takes the job out of Celery, and whoever loses it is fenced off.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,9 +23,9 @@ from sqlalchemy import (
 )
 
 from jobs.models import ABANDONED, DISPATCHED
-from jobs.queue import lanes
-from jobs.queue.lanes import Lane, Turns
+from jobs.queue.dispatch import dispatch, lock
 from jobs.queue.moves import CLAIM_COLUMNS, JOB, Claim, write_event
+from jobs.queue.starts import Turns, claim_new
 from jobs.states import JobState
 
 
@@ -53,33 +52,11 @@ def claim_due(
     priority, within one in turns. Their leases run `lease` long; whoever takes a job from Celery
     renews it.
     """
-    claimed = _claim(db, _due_to_go_on(now).limit(limit), now + lease)
+    claimed = [row.id for row in lock(db, _due_to_go_on(now).limit(limit))]
+    dispatch(db, claimed, now + lease)
     starts = min(limit - len(claimed), limit if starts is None else starts)
     if starts > 0:
-        claimed += _claim_new(db, now, starts, now + lease, turns or Turns())
-    return claimed
-
-
-def _claim_new(
-    db: Connection, now: datetime, starts: int, lease_until: datetime, turns: Turns
-) -> list[str]:
-    claimed: list[str] = []
-    paused = lanes.paused_batches(db)
-    # A lane is served some at a time; enough turns for eight lanes to get their share of a claim.
-    share = math.ceil(starts / 8)
-    priority = lanes.highest_priority(db, None)
-    while priority is not None and len(claimed) < starts:
-        dry: set[Lane] = set()
-        while len(claimed) < starts and (lane := turns.next_lane(db, priority, dry)) is not None:
-            wanted = min(share, starts - len(claimed))
-            is_paused = lane.batch_key in paused
-            found = (
-                [] if is_paused else _claim(db, lanes.due_in(lane, now).limit(wanted), lease_until)
-            )
-            claimed += found
-            if len(found) < wanted:
-                dry.add(lane)
-        priority = lanes.highest_priority(db, priority)
+        claimed += claim_new(db, now, starts, now + lease, turns or Turns())
     return claimed
 
 
@@ -89,18 +66,6 @@ def _due_to_go_on(now: datetime) -> Select[Any]:
         .where(JOB.c.due_at <= now, JOB.c.state != JobState.QUEUED)
         .order_by(func.coalesce(JOB.c.accepted_at, JOB.c.due_at))
     )
-
-
-def _claim(db: Connection, due: Select[Any], lease_until: datetime) -> list[str]:
-    # SQLite has one writer and needs no row locks: SQLAlchemy leaves the clause out there.
-    ids = list(db.execute(due.with_for_update(skip_locked=True, of=JOB)).scalars())
-    if ids:
-        db.execute(
-            update(JOB)
-            .where(JOB.c.id.in_(ids))
-            .values(due_at=None, lease_owner=DISPATCHED, lease_until=lease_until)
-        )
-    return ids
 
 
 def take(

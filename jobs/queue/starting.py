@@ -2,9 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, literal, select, update
+from sqlalchemy import Connection, func, select
 
-from jobs.queue.moves import BATCH, EVENT, JOB
+from jobs.queue.many import move_all
+from jobs.queue.moves import BATCH, JOB
+from jobs.queue.needs import NEED
 from jobs.states import JobState
 
 #: Jobs queued in one transaction: others wait for SQLite's writer no longer than that takes.
@@ -24,9 +26,16 @@ def release_started(
         )
         .exists()
     )
+    # A row that needs a job as well waits on: the waker queues it.
+    is_blocked = select(NEED.c.job_id).where(NEED.c.job_id == JOB.c.id, NEED.c.settled_at.is_(None))
     chosen = (
         select(JOB.c.id)
-        .where(JOB.c.batch_id == batch_id, JOB.c.state == JobState.WAITING, is_started)
+        .where(
+            JOB.c.batch_id == batch_id,
+            JOB.c.state == JobState.WAITING,
+            is_started,
+            ~is_blocked.exists(),
+        )
         .order_by(JOB.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=JOB)
@@ -34,23 +43,5 @@ def release_started(
     ids = list(db.execute(chosen).scalars())
     if not ids:
         return 0
-    values = {"state": JobState.QUEUED, "due_at": now}
-    db.execute(update(JOB).where(JOB.c.id.in_(ids), JOB.c.state == JobState.WAITING).values(values))
-    _write_events(db, ids, now)
-    return len(ids)
-
-
-def _write_events(db: Connection, ids: list[str], now: datetime) -> None:
-    columns = {
-        "job_id": JOB.c.id,
-        "project_id": JOB.c.project_id,
-        "batch_id": JOB.c.batch_id,
-        "at": literal(now, EVENT.c.at.type),
-        "verb": literal("started"),
-        "origin": literal(str(JobState.WAITING)),
-        "target": literal(str(JobState.QUEUED)),
-        "charged_milli": literal(0),
-        "tallied": literal(False),
-    }
-    source = select(*columns.values()).where(JOB.c.id.in_(ids)).order_by(JOB.c.id)
-    db.execute(insert(EVENT).from_select(list(columns), source))
+    due_at = func.coalesce(JOB.c.run_at, now)
+    return move_all(db, ids, JobState.WAITING, JobState.QUEUED, now, verb="started", due_at=due_at)

@@ -33,3 +33,21 @@ def peak_memory_kib(pid: int) -> int:
         return 0
     lines = dict(line.split(":", 1) for line in status.splitlines())
     return int(lines.get("VmHWM", "0 kB").split()[0])
+
+
+def threads(pid: int) -> int:
+    """The threads of the process; 0 when it is gone."""
+    return entries(pid, "task")
+
+
+def open_files(pid: int) -> int:
+    """The files and sockets that the process has open; 0 when it is gone."""
+    return entries(pid, "fd")
+
+
+def entries(pid: int, folder: str) -> int:
+    """How much a folder of the process holds."""
+    try:
+        return len(list((PROC / str(pid) / folder).iterdir()))
+    except OSError:
+        return 0

@@ -3,42 +3,25 @@
 import re
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.functional.darkroom import DEADLINE_SECONDS, REPOSITORY, Begun, Darkroom
+from tests.functional.darkroom import DEADLINE_SECONDS, REPOSITORY, Darkroom
+from tests.functional.shop import Shop, open_shop
 from tests.integration.sandbox.caller import Caller
 from tests.servers import wait_until
 
 CORE = {"operation": "generate/core", "params": {"prompt": "a hare"}}
 
 
-@dataclass(frozen=True)
-class Shop:
-    """An installation, and a key of a project of it."""
-
-    darkroom: Darkroom
-    process: Begun
-    address: str
-    key: str
-
-    def call(self, method: str, path: str, **options: object) -> requests.Response:
-        headers = {"authorization": f"Bearer {self.key}"}
-        return requests.request(method, self.address + path, headers=headers, timeout=90, **options)
-
-
 @pytest.fixture
 def shop(darkroom: Darkroom, api: Caller, redis_url: str) -> Iterator[Shop]:
     """The interface, and a worker that dispatches."""
     user = darkroom.asking(api).having(REDIS_URL=redis_url, DARKROOM_POLL_SECONDS="0.5")
-    key = user.run("keys", "create", "--project", "shop", "--json").json["key"]
-    with user.running("api", "--port", 0) as process, user.running("worker", "--beat"):
-        assert process.child.stdout is not None
-        address = process.child.stdout.readline().rpartition(" ")[2].strip()
-        yield Shop(user, process, address, key)
+    with open_shop(user) as shop:
+        yield shop
 
 
 def test_a_job_from_outside_is_made_and_fetched(shop: Shop) -> None:

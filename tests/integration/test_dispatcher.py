@@ -1,6 +1,8 @@
 """Only what can soon run is sent, and what could not be sent is due again: on real parts."""
 
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from jobs.settings import Settings, read_settings
 from jobs.telemetry import Changes
 from tests.factories import make_batch, new_job
 from tests.servers import free_port
-from workers.app import QUEUE, make_app
+from workers.app import QUEUE, make_sender
 from workers.dispatcher import LEAST_WAITING, MOST_IN_MESSAGE, Dispatcher
 
 HOUR = timedelta(hours=1)
@@ -53,7 +55,7 @@ class Post:
             self.limiter.open(credential_id, quiet=HOUR)
 
     def dispatcher(self, broker_url: str | None = None, **changes: Any) -> Dispatcher:
-        app = make_app(self.settings(**({"redis_url": broker_url} if broker_url else {})))
+        app = make_sender(self.settings(**({"redis_url": broker_url} if broker_url else {})))
         self.apps.append(app)
         settings = self.settings(**changes)
         return Dispatcher(settings, self.database, self.limiter, self.keyring, app, Changes())
@@ -128,9 +130,20 @@ def post_ids(db: Any) -> list[str]:
 def test_a_slow_rate_still_fills_a_few_threads(post: Post) -> None:
     post.submit(100)
 
-    post.dispatcher(darkroom_rate="1/10s").step()
+    post.dispatcher(darkroom_rate="30/10s").step()
 
     assert len(post.dispatched()) == LEAST_WAITING
+
+
+@pytest.mark.parametrize(("rate", "sent"), [("1/10s", 1), ("10/10s", 3)])
+def test_nobody_is_sent_whose_slot_is_too_far_away_to_wait_for(
+    post: Post, rate: str, sent: int
+) -> None:
+    post.submit(100)
+
+    post.dispatcher(darkroom_rate=rate).step()
+
+    assert len(post.dispatched()) == sent
 
 
 def test_no_more_is_in_flight_than_the_setting_says(post: Post) -> None:
@@ -239,6 +252,69 @@ def test_nothing_is_sent_when_redis_is_away(post: Post) -> None:
 
     assert post.dispatcher().step() is False
     assert post.due() == 3
+
+
+def test_a_paused_credential_pays_nothing_and_is_still_asked_for_results(post: Post) -> None:
+    waiting, polled = post.submit(2)
+    with post.database.transaction() as db:
+        db.execute(update(JOB).where(JOB.c.id == polled).values(state="polling"))
+        for credential_id in post.keyring.ids:
+            credentials.pause(db, credential_id, post.database.now())
+    post.keyring.forget()
+    dispatcher = post.dispatcher()
+
+    dispatcher.step()
+    sent_while_paused = post.dispatched()
+    with post.database.transaction() as db:
+        for credential_id in post.keyring.ids:
+            credentials.pause(db, credential_id, None)
+    post.keyring.forget()
+    dispatcher.step()
+
+    assert sent_while_paused == {polled}
+    assert post.dispatched() == {polled, waiting}
+
+
+def test_an_urgent_job_is_the_next_one_while_bulk_fills_every_place(post: Post) -> None:
+    # Given more bulk than there is room for, of which a second's worth is on its way,
+    post.submit(100)
+    dispatcher = post.dispatcher()
+    dispatcher.step()
+    bulk = post.dispatched()
+
+    # When an urgent job comes, and one place becomes free,
+    (urgent,) = post.submit(1, priority=10)
+    with post.database.transaction() as db:
+        taken = sorted(bulk)[:1]
+        leases.take(db, taken, post.database.now(), owner="worker", lease=HOUR)
+        db.execute(update(JOB).where(JOB.c.id.in_(taken)).values(state="submitting"))
+    dispatcher.step()
+
+    # Then it is sent, before all that waits, and never more than a second's worth is before it.
+    assert post.dispatched() - bulk == {urgent}
+    assert len(bulk) == WAITING
+
+
+def test_a_broker_that_does_not_answer_is_asked_once(post: Post) -> None:
+    post.submit(10)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.setblocking(False)
+        port = silent.getsockname()[1]
+
+        post.dispatcher(broker_url=f"redis://127.0.0.1:{port}/0").step()
+
+        calls = list(calls_of(silent))
+    assert 1 <= len(calls) <= 2
+    assert post.due() == 10
+
+
+def calls_of(server: socket.socket) -> Iterator[str]:
+    """Who called."""
+    with suppress(BlockingIOError):
+        while True:
+            connection, address = server.accept()
+            connection.close()
+            yield str(address)
 
 
 def test_two_credentials_have_room_for_twice_as_much(post: Post) -> None:

@@ -1,7 +1,6 @@
 """People and money decide: cancel, retry, resolve, release; and what they must not touch."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +10,8 @@ from jobs.errors import Conflict, NotFound
 from jobs.history import events_of
 from jobs.models import DEFAULT_PROJECT
 from jobs.outcomes import Refused, Uncertain
-from jobs.queue import attempts, desk
+from jobs.queue import attempts, bulk, desk
+from jobs.queue.bulk import Bulk
 from jobs.queue.moves import BATCH
 from jobs.queue.settling import settle
 from jobs.states import FINAL, MOVES, PAID, JobState
@@ -110,7 +110,8 @@ def test_a_batch_is_canceled_as_far_as_it_was_not_sent(database: Database) -> No
         states = [S.QUEUED, S.WAITING, S.HELD, S.SUBMITTING, S.POLLING, S.SUCCEEDED]
         ids = [make_job(db, s, batch_id=batch_id, row=row) for row, s in enumerate(states)]
 
-        assert desk.cancel_batch(db, DEFAULT_PROJECT, batch_id, NOW) == 3
+        bulk.begin(db, batch_id, Bulk.CANCEL, NOW)
+        assert [bulk.go_on(db, batch_id, NOW).changed for _ in range(4)] == [1, 1, 1, 0]
 
         found = [read_job(db, job_id).state for job_id in ids]
         assert found == [S.CANCELED] * 3 + states[3:]
@@ -202,7 +203,7 @@ def test_funds_set_only_what_was_held_for_them_free(database: Database) -> None:
 
 def test_a_raised_budget_lets_in_as_many_as_it_has_room_for(database: Database) -> None:
     with database.transaction() as db:
-        batch_id = make_batch(db, budget_milli=0)
+        batch_id = make_batch(db, budget_milli=0, loaded_at=NOW)
         for row in range(3):
             make_job(db, S.HELD, held_for="budget", batch_id=batch_id, row=row)
         assert desk.release_budgeted(db, NOW) == 0
@@ -215,7 +216,7 @@ def test_a_raised_budget_lets_in_as_many_as_it_has_room_for(database: Database) 
 
 def test_a_second_payment_that_waited_for_budget_is_the_last(database: Database) -> None:
     with database.transaction() as db:
-        batch_id = make_batch(db, budget_milli=PRICE)
+        batch_id = make_batch(db, budget_milli=PRICE, loaded_at=NOW)
         job_id = make_job(db, S.SUBMITTING, batch_id=batch_id, row=0)
         settle(db, read_claim(db, job_id), Uncertain(fault()), NOW)
         db.execute(BATCH.update().values(budget_milli=9 * PRICE))
@@ -225,20 +226,6 @@ def test_a_second_payment_that_waited_for_budget_is_the_last(database: Database)
 
         job = read_job(db, job_id)
         assert (job.state, job.held_for, job.attempts) == (S.HELD, "uncertain", 2)
-
-
-def test_a_job_past_its_deadline_is_not_started_any_more(database: Database) -> None:
-    with database.transaction() as db:
-        batch_id = make_batch(db, budget_milli=3 * PRICE)
-        gone = make_job(db, batch_id=batch_id, row=0, expires_at=NOW)
-        ahead = make_job(db, batch_id=batch_id, row=1, expires_at=NOW + timedelta(hours=1))
-        paid = make_job(db, S.POLLING, batch_id=batch_id, row=2, expires_at=NOW)
-
-        assert desk.expire_unstarted(db, NOW + timedelta(seconds=1)) == 1
-
-        states = [read_job(db, job_id).state for job_id in (gone, ahead, paid)]
-        assert states == [S.CANCELED, S.QUEUED, S.POLLING]
-        assert read_batch(db, batch_id).reserved_milli == 2 * PRICE
 
 
 def test_no_verb_leaves_a_final_state_but_retry() -> None:

@@ -5,12 +5,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event, select, text
 
 from jobs.db import Database
-from jobs.queue import leases
+from jobs.queue import bulk, deadlines, leases, places, waking
+from jobs.queue.bulk import Bulk
+from jobs.queue.moves import JOB
+from jobs.search import Question, find_jobs
 from jobs.states import JobState
-from tests.factories import LEASE, NOW, make_job
+from tests.factories import LEASE, NOW, make_batch, make_job
 
 FINISHED = 300
 
@@ -71,8 +74,59 @@ def test_a_claim_sorts_nothing(database: Database) -> None:
     assert "Sort" not in plan
 
 
+def test_a_place_in_the_queue_reads_the_index_of_due_jobs(database: Database) -> None:
+    with database.reading() as db:
+        queued = db.execute(select(JOB).where(JOB.c.state == JobState.QUEUED)).one()
+
+    plan = plans(database, lambda db: places.jobs_ahead(db, queued))
+
+    assert "job_to_start" in plan
+    assert "SCAN job\n" not in plan
+    assert "Seq Scan on job " not in plan
+
+
+def test_what_is_late_is_found_by_its_deadline(database: Database) -> None:
+    plan = plans(database, lambda db: deadlines.expire_unstarted(db, NOW))
+
+    assert "job_expiring" in plan
+    assert "Seq Scan on job " not in plan
+
+
+@pytest.mark.parametrize("verb", Bulk)
+def test_a_piece_of_a_verb_for_a_batch_reads_only_its_jobs_in_order(
+    database: Database, verb: Bulk
+) -> None:
+    with database.transaction() as db:
+        batch_id = make_batch(db, loaded_at=NOW)
+        bulk.begin(db, batch_id, verb, NOW)
+
+    plan = plans(database, lambda db: bulk.go_on(db, batch_id, NOW))
+
+    assert "job_by_batch" in plan
+    assert "TEMP B-TREE" not in plan
+    assert "Seq Scan on job " not in plan
+
+
+def test_the_jobs_of_a_batch_are_listed_in_order_by_an_index(database: Database) -> None:
+    question = Question(batch_id="b")
+
+    plan = plans(database, lambda db: find_jobs(db, "p", question, cursor="c", limit=5))
+
+    assert "job_by_batch" in plan
+    assert "TEMP B-TREE" not in plan
+    assert "Sort" not in plan
+
+
 def test_a_rescue_reads_the_index_of_leases(database: Database) -> None:
     plan = plans(database, lambda db: leases.rescue(db, NOW))
 
     assert "job_leased" in plan
+    assert "Seq Scan on job " not in plan
+
+
+def test_the_waker_reads_the_index_of_awaited_jobs(database: Database) -> None:
+    plan = plans(database, waking.is_called)
+
+    assert "job_awaited" in plan
+    assert "SCAN job\n" not in plan
     assert "Seq Scan on job " not in plan

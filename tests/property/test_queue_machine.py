@@ -22,7 +22,8 @@ from jobs.batches import NewBatch, open_batch, reserved_now
 from jobs.db import Database
 from jobs.errors import Conflict
 from jobs.models import DEFAULT_PROJECT
-from jobs.queue import desk, leases
+from jobs.queue import bulk, deadlines, desk, leases
+from jobs.queue.bulk import Bulk
 from jobs.queue.intake import submit
 from jobs.queue.moves import BATCH, JOB
 from jobs.settings import OnUncertain
@@ -81,7 +82,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(policy=strategies.policies, budget=strategies.budgets, size=strategies.choices)
     def submit_batch(self, policy: OnUncertain, budget: int | None, size: int) -> None:
         with self.change() as db:
-            batch_id = make_batch(db, budget_milli=budget)
+            batch_id = make_batch(db, budget_milli=budget, loaded_at=NOW)
             rows = [new_job(row=row, on_uncertain=policy) for row in range(1 + size % 4)]
             self.jobs += submit(db, rows, self.now, project_id=DEFAULT_PROJECT, batch_id=batch_id)
         self.batches.append(batch_id)
@@ -206,7 +207,7 @@ class QueueMachine(RuleBasedStateMachine):
         with self.change() as db:
             job_id = self.jobs[choice % len(self.jobs)]
             db.execute(update(JOB).where(JOB.c.id == job_id).values(expires_at=NOW))
-            desk.expire_unstarted(db, self.now + timedelta(seconds=1))
+            deadlines.expire_unstarted(db, self.now + timedelta(seconds=1))
             db.execute(update(JOB).where(JOB.c.id == job_id).values(expires_at=None))
 
     @rule()
@@ -224,9 +225,22 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.batches)
     @rule(choice=strategies.choices)
     def cancel_batch(self, choice: int) -> None:
+        self._do_to_batch(Bulk.CANCEL, choice)
+
+    @precondition(lambda self: self.batches)
+    @rule(choice=strategies.choices)
+    def retry_batch(self, choice: int) -> None:
+        self._do_to_batch(Bulk.RETRY, choice)
+        rows = self.connection.execute(select(JOB.c.id).where(JOB.c.state.in_(FINAL)))
+        still_over = set(rows.scalars())
+        self.ended = {i: state for i, state in self.ended.items() if i in still_over}
+
+    def _do_to_batch(self, verb: Bulk, choice: int) -> None:
+        batch_id = self.batches[choice % len(self.batches)]
         with self.change() as db:
-            batch_id = self.batches[choice % len(self.batches)]
-            desk.cancel_batch(db, DEFAULT_PROJECT, batch_id, self.now)
+            bulk.begin(db, batch_id, verb, self.now)
+            while not bulk.go_on(db, batch_id, self.now, limit=2).is_over:
+                pass
 
     @precondition(lambda self: self.ended)
     @rule(choice=strategies.choices)

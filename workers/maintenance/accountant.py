@@ -1,15 +1,11 @@
-"""Balances are read, and stopped credentials checked, every minute."""
-
-from decimal import Decimal, InvalidOperation
-
-import requests
+"""Stopped credentials are checked every minute: one that has credits pays again."""
 
 from jobs import credentials
+from jobs.balances import ask_balance
 from jobs.catalog.operation import MILLI
 from jobs.credentials import Keyring
 from jobs.db import Database
-from jobs.errors import LimiterUnavailable
-from jobs.limiter.permits import Limiter, NotNow
+from jobs.limiter.permits import Limiter
 from jobs.stability.client import StabilityClient
 from jobs.telemetry import log
 
@@ -29,22 +25,3 @@ def check_balances(
             credentials.record_balance(db, credential_id, milli, now)
         keyring.forget()
         log.info("balance_read", credential=credential_id, credits=milli / MILLI)
-
-
-def ask_balance(
-    limiter: Limiter, client: StabilityClient, keyring: Keyring, credential_id: str
-) -> int | None:
-    """The credits left in thousandths; None when the API does not say, or no permit is near."""
-    key = keyring.key(credential_id)
-    assert key is not None
-    try:
-        permit = limiter.reserve([credential_id])
-        if isinstance(permit, NotNow):
-            return None
-        limiter.wait(permit)
-        answer = client.balance(key=key)
-        if answer.status_code != 200:
-            return None
-        return int(Decimal(str(answer.json()["credits"])) * MILLI)
-    except (LimiterUnavailable, requests.RequestException, InvalidOperation, KeyError, TypeError):
-        return None

@@ -1,4 +1,4 @@
-"""Held jobs go on by themselves when what they were held for is back; deadlines are kept."""
+"""Held jobs go on by themselves when what they were held for is back."""
 
 from jobs.credentials import stopped_credentials
 from jobs.db import Database
@@ -6,11 +6,10 @@ from jobs.queue import desk
 
 
 def release_held_jobs(database: Database, credential_ids: tuple[str, ...]) -> int:
-    """Queue what was held for funds or budget and may go on; drop what is past its deadline."""
+    """Queue what was held for funds or budget and may go on."""
     now = database.now()
     with database.transaction() as db:
         released = desk.release_budgeted(db, now)
         if set(credential_ids) - set(stopped_credentials(db)):
             released += desk.release_funded(db, now)
-        desk.expire_unstarted(db, now)
     return released

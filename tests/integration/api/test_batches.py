@@ -185,7 +185,7 @@ def test_pause_resume_cancel_and_retry(client: Client) -> None:
 
     assert paused["paused_at"] is not None
     assert resumed["paused_at"] is None
-    assert canceled == {"changed": 2}
+    assert canceled == {"changed": 2, "is_over": True}
     assert client.get(f"/v1/batches/{batch_id}").json()["counts"] == {"canceled": 2}
 
 
@@ -195,7 +195,7 @@ def test_failed_jobs_of_a_batch_are_retried(client: Client, database: Database) 
         make_job(db, JobState.FAILED, project_id="acme", batch_id=batch_id, row=0)
         make_job(db, JobState.SUCCEEDED, project_id="acme", batch_id=batch_id, row=1)
 
-    assert client.post(f"/v1/batches/{batch_id}/retry").json() == {"changed": 1}
+    assert client.post(f"/v1/batches/{batch_id}/retry").json() == {"changed": 1, "is_over": True}
 
 
 def test_a_batch_that_is_not_started_is_not_resumed(client: Client) -> None:

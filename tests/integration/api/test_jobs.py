@@ -49,7 +49,8 @@ def test_a_job_is_let_in_and_can_be_read(client: Client) -> None:
     assert answer.headers["location"] == f"/v1/jobs/{job['id']}"
     assert (job["state"], job["priority"], job["metadata"]) == ("queued", 3, {"n": 1})
     assert job["credits"] == {"estimated": 3, "charged": 0}
-    assert client.get(f"/v1/jobs/{job['id']}").json() == job
+    found = client.get(f"/v1/jobs/{job['id']}").json()
+    assert found == job | {"position": 1, "eta": found["eta"]}
 
 
 def test_all_faults_of_a_body_come_at_once_with_their_places(client: Client) -> None:
@@ -398,6 +399,9 @@ def test_usage_counts_the_projects_jobs_and_credits(client: Client, database: Da
         "project": "acme",
         "jobs": {"queued": 1, "succeeded": 1},
         "credits": {"spent": 2.5},
+        "weight": 1,
+        "max_in_flight": None,
+        "paused_by": [],
     }
 
 

@@ -9,6 +9,8 @@ from jobs.settings import read_settings
 
 #: What everybody may see.
 OPEN = {"/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"}
+#: Opened by the ticket of one upload.
+OPEN |= {"/v1/assets/{asset_id}/content"}
 
 
 APP = create_app(read_settings(_env_file=None))
@@ -28,7 +30,12 @@ def test_a_route_asks_for_a_scope_or_is_known_to_be_open(path: str, route: objec
 
 def test_every_guarded_route_is_documented_with_its_key() -> None:
     document = APP.openapi()
-    guarded = {path for path, route in ROUTES if isinstance(route, GuardedRoute)}
+    # What lies below /stability is described by Stability's own documents.
+    guarded = {
+        path
+        for path, route in ROUTES
+        if isinstance(route, GuardedRoute) and not path.startswith("/stability/")
+    }
 
     for path in guarded:
         for operation in document["paths"][path.replace(":path", "")].values():

@@ -41,8 +41,8 @@ def test_a_state_without_an_end_leads_to_one(state: JobState) -> None:
 
 
 @pytest.mark.parametrize("state", sorted(FINAL))
-def test_a_final_state_is_left_only_to_be_queued_again(state: JobState) -> None:
-    assert MOVES[state] <= {JobState.QUEUED}
+def test_a_final_state_is_left_only_to_be_queued_or_to_wait_again(state: JobState) -> None:
+    assert MOVES[state] <= {JobState.QUEUED, JobState.WAITING}
 
 
 @pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FILTERED])

@@ -1,0 +1,212 @@
+"""Places in the queue, measured paces, and what follows from them."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, insert, update
+
+from jobs import batches, paces, projects, tallies
+from jobs.db import Database
+from jobs.durations import Histogram
+from jobs.forecast import DURATION, POLL_LATENESS, SYNC_TAIL, Forecaster
+from jobs.models import DEFAULT_PROJECT
+from jobs.queue import brakes, desk, places
+from jobs.queue.moves import JOB
+from jobs.settings import read_settings
+from jobs.states import JobState
+from tests.factories import ATTEMPT, NOW, make_batch, make_job, read_batch, read_job
+
+S = JobState
+SYNC = "generate/core"
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = Database(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def forecaster(tmp_path: Path) -> Forecaster:
+    return Forecaster(read_settings(_env_file=None, darkroom_home=tmp_path))
+
+
+def ahead(db: Connection, job_id: str) -> int:
+    return places.jobs_ahead(db, read_job(db, job_id))
+
+
+def begin_some(db: Connection, ids: list[str], every: timedelta) -> None:
+    """Let the calls of these jobs have been begun one after the other, until now."""
+    for number, job_id in enumerate(ids, start=1):
+        at = NOW - every * (len(ids) - number)
+        db.execute(update(ATTEMPT).where(ATTEMPT.c.job_id == job_id).values(begun_at=at))
+
+
+def at(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def test_a_place_counts_what_comes_first_in_the_own_project(database: Database) -> None:
+    with database.transaction() as db:
+        first, second = make_job(db, due_at=at(-2)), make_job(db, due_at=at(-1))
+        low = make_job(db, priority=-5)
+        urgent = make_job(db, priority=5)
+        for _ in range(3):
+            make_job(db, project_id="another", priority=9)
+
+        assert [ahead(db, job_id) for job_id in (urgent, first, second, low)] == [0, 1, 2, 3]
+
+        desk.front(db, DEFAULT_PROJECT, second, NOW)
+        assert [ahead(db, job_id) for job_id in (second, first)] == [1, 2]
+
+
+def test_batches_beside_a_job_start_as_many_as_they_weigh_meanwhile(database: Database) -> None:
+    with database.transaction() as db:
+        own, heavy, short = make_batch(db), make_batch(db, weight=2), make_batch(db)
+        jobs = [make_job(db, batch_id=own, row=row) for row in range(5)]
+        for row in range(30):
+            make_job(db, batch_id=heavy, row=row)
+        make_job(db, batch_id=short, row=0)
+
+        assert ahead(db, jobs[4]) == 4 + 8 + 1
+
+
+def test_far_behind_the_rows_tell_the_place(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "MOST_COUNTED", 3)
+    with database.transaction() as db:
+        batch_id = make_batch(db)
+        jobs = [make_job(db, batch_id=batch_id, row=row) for row in range(9)]
+        single = [make_job(db, project_id="singles", due_at=at(n)) for n in range(9)]
+        while tallies.fold(db):
+            pass
+
+        assert ahead(db, jobs[8]) == 8
+        assert ahead(db, single[4]) == pytest.approx(4, abs=1)
+
+
+def test_a_pace_is_what_was_begun_in_the_last_minute(database: Database) -> None:
+    with database.transaction() as db:
+        batch_id = make_batch(db)
+        own = [make_job(db, S.SUCCEEDED, batch_id=batch_id, row=row) for row in range(20)]
+        other = [make_job(db, S.SUCCEEDED) for _ in range(20)]
+        begin_some(db, own, timedelta(seconds=1))
+        begin_some(db, other, timedelta(minutes=2))
+
+        found = paces.measure(db, NOW)
+
+        pace = found.of(DEFAULT_PROJECT, batch_id)
+        assert pace is not None
+        assert pace.per_second(NOW) == pytest.approx(1, rel=0.1)
+        whole = found.of(DEFAULT_PROJECT)
+        assert whole is not None
+        assert whole.calls == 21
+        assert found.of("another") is None
+
+
+def test_a_jobs_end_follows_from_its_place_and_the_projects_pace(
+    database: Database, forecaster: Forecaster
+) -> None:
+    with database.transaction() as db:
+        done = [make_job(db, S.SUCCEEDED) for _ in range(30)]
+        begin_some(db, done, timedelta(seconds=0.5))
+        jobs = [make_job(db, operation=SYNC) for _ in range(10)]
+
+        found = forecaster.job(db, read_job(db, jobs[9]), NOW)
+
+        assert found.position == 10
+        assert found.eta is not None
+        seconds = (found.eta - NOW).total_seconds()
+        assert seconds == pytest.approx(10 / 2 + SYNC_TAIL, abs=1)
+
+
+def test_nobody_knows_when_what_is_paused_will_end(
+    database: Database, forecaster: Forecaster
+) -> None:
+    with database.transaction() as db:
+        batch_id = make_batch(db, size=1)
+        job_id = make_job(db, batch_id=batch_id, row=0)
+        brakes.pause_project(db, DEFAULT_PROJECT, NOW)
+
+        job = forecaster.job(db, read_job(db, job_id), NOW)
+        counts = tallies.counts(db, batch_id=batch_id)
+        batch = forecaster.batch(db, read_batch(db, batch_id), counts, NOW)
+
+        assert (job.position, job.eta) == (1, None)
+        assert (batch.left, batch.paused_by) == (None, ("project",))
+
+
+def test_a_job_that_is_not_due_has_no_place_but_an_end(
+    database: Database, forecaster: Forecaster
+) -> None:
+    with database.transaction() as db:
+        job_id = make_job(db, operation=SYNC, due_at=at(3600))
+
+        found = forecaster.job(db, read_job(db, job_id), NOW)
+
+        assert (found.position, found.eta) == (None, at(3600 + SYNC_TAIL))
+
+
+def test_a_batch_of_which_all_is_polled_takes_as_long_as_such_jobs_do(
+    database: Database, forecaster: Forecaster
+) -> None:
+    with database.transaction() as db:
+        batch_id = make_batch(db)
+        for row in range(2):
+            make_job(db, S.POLLING, batch_id=batch_id, row=row, accepted_at=at(-10))
+        learned = Histogram((0.0,) * 40 + (9.0,)).as_row()
+        row = {"operation": "upscale/creative", "histogram": learned, "updated_at": NOW}
+        db.execute(insert(DURATION), row)
+
+        counts = tallies.counts(db, batch_id=batch_id)
+        found = forecaster.batch(db, read_batch(db, batch_id), counts, NOW)
+
+        assert found.left is not None
+        assert found.left.total_seconds() == pytest.approx(31 + POLL_LATENESS, abs=1)
+
+
+def test_a_batchs_end_follows_from_its_own_pace(database: Database, forecaster: Forecaster) -> None:
+    with database.transaction() as db:
+        batch_id = make_batch(db, loaded_at=NOW)
+        done = [make_job(db, S.SUCCEEDED, batch_id=batch_id, row=row) for row in range(20)]
+        begin_some(db, done, timedelta(seconds=1))
+        for row in range(100, 140):
+            make_job(db, batch_id=batch_id, row=row)
+
+        counts = tallies.counts(db, batch_id=batch_id)
+        found = forecaster.batch(db, read_batch(db, batch_id), counts, NOW)
+
+        assert found.rate == pytest.approx(1, rel=0.1)
+        assert found.left is not None
+        assert found.left.total_seconds() == pytest.approx(40, rel=0.1)
+
+
+def test_who_has_begun_nothing_yet_may_expect_an_equal_share(
+    database: Database, forecaster: Forecaster
+) -> None:
+    with database.transaction() as db:
+        for number in range(3):
+            projects.set_terms(db, f"p{number}", NOW)
+            last = [make_job(db, operation=SYNC, project_id=f"p{number}") for _ in range(10)][-1]
+
+        found = forecaster.job(db, read_job(db, last), NOW)
+
+        # 15 requests a second among three projects: ten jobs take two seconds.
+        assert found.eta is not None
+        assert (found.eta - NOW).total_seconds() == pytest.approx(2 + SYNC_TAIL, abs=0.1)
+
+
+def test_a_batch_that_moves_to_the_front_is_the_next(database: Database) -> None:
+    with database.transaction() as db:
+        batch_id = make_batch(db)
+        job_id = make_job(db, batch_id=batch_id, row=0)
+        for _ in range(3):
+            make_job(db, due_at=at(-9))
+        batches.front(db, DEFAULT_PROJECT, batch_id, NOW)
+        db.execute(update(JOB).where(JOB.c.id == job_id).values(due_at=NOW))
+
+        assert ahead(db, job_id) == 0
