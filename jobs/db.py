@@ -1,6 +1,6 @@
 """The database: engine, transactions, and the clock it lends to everybody.
 
-`transaction()` is the only place that commits.
+Only `transaction()`, and whoever is `connected()`, commit.
 """
 
 import sqlite3
@@ -43,6 +43,12 @@ class Database:
     def transaction(self) -> Iterator[Connection]:
         """A connection whose changes are committed at the end, or undone by an exception."""
         with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def connected(self) -> Iterator[Connection]:
+        """A connection for one transaction after the other, each in its own `begin()`."""
+        with self.engine.connect() as connection:
             yield connection
 
     @contextmanager

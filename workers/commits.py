@@ -82,21 +82,33 @@ class Committer:
         self._thread.join()
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closed)
-                size = min(len(self._waiting), MOST_TOGETHER)
-                together = [self._waiting.popleft() for _ in range(size)]
-            if not together:
-                return
-            self._commit(together)
+        while together := self._gather():
+            try:
+                with self._database.connected() as connection:
+                    # One connection for as long as there is more to do: taking one costs as much
+                    # as a change.
+                    while together:
+                        self._commit(connection, together)
+                        together = self._gather(is_patient=False)
+            except BaseException as error:
+                # There is no connection to be had.
+                for one in together:
+                    one.future.set_exception(error)
 
-    def _commit(self, together: Sequence[Waiting]) -> None:
+    def _gather(self, *, is_patient: bool = True) -> list[Waiting]:
+        """What waits now; with patience nothing only means the end."""
+        with self._changed:
+            if is_patient:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+            size = min(len(self._waiting), MOST_TOGETHER)
+            return [self._waiting.popleft() for _ in range(size)]
+
+    def _commit(self, connection: Connection, together: Sequence[Waiting]) -> None:
         try:
             now = self._database.now()
-            with self._database.transaction() as db:
+            with connection.begin():
                 results = [
-                    (waiting, verb(db, [one.item for one in waiting], now))
+                    (waiting, verb(connection, [one.item for one in waiting], now))
                     for verb, waiting in by_verb(together).items()
                 ]
         except BaseException as error:
@@ -105,7 +117,7 @@ class Committer:
                 return
             # One of them is to blame: alone, each gets its own answer.
             for one in together:
-                self._commit([one])
+                self._commit(connection, [one])
             return
         for waiting, told in results:
             for one, result in zip(waiting, told, strict=True):

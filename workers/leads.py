@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 
 #: How much of the last time enters the mean.
 SMOOTHING = 0.2
-#: The wait is planned for twice the mean, and never for more than this.
+#: The wait is planned for a little more than the mean, and never for more than this: a call that
+#: is ready too early keeps a thread, and one that is late by a little may still be sent.
+MARGIN = 1.25
 LONGEST = 1.0
 
 
@@ -21,7 +23,7 @@ class Lead:
     @property
     def seconds(self) -> float:
         """What to allow for it."""
-        return min(LONGEST, 2 * self.mean)
+        return min(LONGEST, MARGIN * self.mean)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from threading import Event, Thread
@@ -20,12 +21,17 @@ from workers.maintenance.forgetter import keep_forgetting
 from workers.maintenance.sweeper import sweep_spool
 from workers.resources import build_resources
 
+#: How long a thread may compute before another one gets its turn, in seconds. The thread that
+#: commits for all waits for the database many times in each transaction, and would stand in line
+#: behind busy ones each time: Python's own 5 ms made the worker a sixth slower.
+SWITCH_SECONDS = 0.0005
 #: Threads that take messages from Celery; the jobs themselves have threads of their own.
 RECEIVERS = 2
 
 
 def run_worker(settings: Settings, *, with_beat: bool = False) -> int:
     """Work on jobs until SIGTERM; returns the exit code, 0 if all that was begun was finished."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     r = build_resources(settings)
     wait_for_schema(r.database)
     r.keyring.register()

@@ -9,6 +9,7 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
+from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
@@ -95,6 +96,7 @@ class StabilityClient:
 
     def __init__(self, host: str, *, answer_seconds: float = 180.0, connections: int = 32) -> None:
         self._host = host.rstrip("/")
+        self._root = requests.Request("POST", f"{self._host}/").prepare()
         self._answer_seconds = answer_seconds
         self._paid = make_session(FreshAdapter(max_retries=0))
         self._free = make_session(
@@ -110,9 +112,8 @@ class StabilityClient:
         begun_at = time.monotonic()
         adapter = self._paid.get_adapter(self._host)
         assert isinstance(adapter, HTTPAdapter)
-        request = requests.Request("POST", f"{self._host}/").prepare()
         with told_by_requests():
-            pool: Any = adapter.get_connection_with_tls_context(request, verify=True)
+            pool: Any = adapter.get_connection_with_tls_context(self._root, verify=True)
             connection = pool._new_conn()
             connection.timeout = CONNECT_SECONDS
             connection.connect()
@@ -131,15 +132,20 @@ class StabilityClient:
             "authorization": f"Bearer {key}",
             "accept": accept_create(operation),
             "content-type": body.content_type,
+            "content-length": str(len(body)),
             "connection": "close",
             "stability-client-id": "darkroom",
             "stability-client-user-id": attempt_id,
         }
+        request = requests.PreparedRequest()
+        request.method, request.url = "POST", self._host + path
+        request.headers = CaseInsensitiveDict(headers)
+        request.prepare_cookies(NoCookies())
+        # It is read like a file; requests' own preparation would only measure it again.
+        request.body = body  # type: ignore[assignment]
         with told_by_requests():
-            response = self._paid.post(
-                self._host + path,
-                data=body,
-                headers=headers,
+            response = self._paid.send(
+                request,
                 timeout=(CONNECT_SECONDS, self._answer_seconds),
                 stream=True,
                 allow_redirects=False,
