@@ -1,4 +1,4 @@
-"""An API without limits: every paid call is answered after a while with the same picture.
+"""An API without limits: every POST is answered after a while with the same picture.
 
 python -m bench.upstream PORT [SECONDS [SIDE]]
 """
@@ -40,25 +40,26 @@ async def answer(
     """Serve one connection until it is closed."""
     try:
         while True:
-            await read_request(reader)
-            await asyncio.sleep(seconds)
+            if await read_request(reader) == b"post":
+                await asyncio.sleep(seconds)
             writer.write(reply)
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
 
 
-async def read_request(reader: asyncio.StreamReader) -> None:
-    """Take in one request, whichever way its length is told."""
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    """Take in one request, whichever way its length is told; its verb, in lower case."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     if b"transfer-encoding: chunked" in head:
         while await reader.readuntil(b"\r\n") != b"0\r\n":
             await reader.readuntil(b"\r\n")
         await reader.readuntil(b"\r\n")
-        return
+        return head.split(b" ", 1)[0]
     _, found, rest = head.partition(b"content-length:")
     if found:
         await reader.readexactly(int(rest.partition(b"\r\n")[0]))
+    return head.split(b" ", 1)[0]
 
 
 async def serve(port: int, seconds: float, side: int) -> None:

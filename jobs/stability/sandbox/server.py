@@ -25,6 +25,8 @@ BACKLOG = 2048
 def serve(settings: SandboxSettings) -> None:
     """Serve until SIGTERM or SIGINT; says on stdout where, once it listens."""
     listener = socket.create_server((settings.host, settings.port), backlog=BACKLOG)
+    # asyncio sets it only where a socket names its protocol; connections inherit it.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with closing(Stage(settings)) as stage:
         asyncio.run(run(stage, listener))
 
