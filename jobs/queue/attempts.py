@@ -17,19 +17,23 @@ from jobs.queue.moves import (
     move,
     write_event,
 )
-from jobs.queue.together import Move, move_each
+from jobs.queue.together import Contested, Move, move_each
 from jobs.states import JobState
 
 ATTEMPT = table(Attempt)
 
-#: What is known already stays.
+#: The first answer to an attempt.
 LEARN = (
     update(ATTEMPT)
-    .where(ATTEMPT.c.id == bindparam("attempt"))
+    .where(
+        ATTEMPT.c.id == bindparam("attempt"),
+        ATTEMPT.c.accepted_at.is_(None),
+        ATTEMPT.c.received_at.is_(None),
+    )
     .values(
-        accepted_at=func.coalesce(ATTEMPT.c.accepted_at, bindparam("accepted")),
-        received_at=func.coalesce(ATTEMPT.c.received_at, bindparam("received")),
-        result_id=func.coalesce(ATTEMPT.c.result_id, bindparam("result")),
+        accepted_at=bindparam("accepted"),
+        received_at=bindparam("received"),
+        result_id=bindparam("result"),
     )
 )
 
@@ -155,28 +159,26 @@ def learn_answers(
     """Write down that attempts were answered, and so paid: with an id, or with the bytes (None).
 
     Returns for each the thousandths of a credit that are news: an answer may be learned twice, by
-    a slow worker and by its heir, but it is paid once.
+    a slow worker and by its heir, but it is paid once. Raises Contested as `move_each` does.
     """
-    ids = [claim.attempt_id for claim, _ in answers]
-    rows = db.execute(
-        select(ATTEMPT.c.id)
-        .where(ATTEMPT.c.id.in_(ids), ATTEMPT.c.accepted_at.is_(None))
-        .where(ATTEMPT.c.received_at.is_(None))
-        .order_by(ATTEMPT.c.id)
-        .with_for_update()
-    )
-    unpaid = set(rows.scalars())
     facts = [
         {
             "attempt": claim.attempt_id,
             "accepted": None if result_id is None else now,
             "received": now if result_id is None else None,
-            "result": result_id if claim.attempt_id in unpaid else None,
+            "result": result_id,
         }
-        for claim, result_id in answers
+        for claim, result_id in sorted(answers, key=lambda answer: answer[0].attempt_id or "")
     ]
-    db.execute(LEARN, facts)
-    return [claim.estimated_milli if claim.attempt_id in unpaid else 0 for claim, _ in answers]
+    first = db.execute(LEARN, facts).rowcount
+    if first == len(answers):
+        return [claim.estimated_milli for claim, _ in answers]
+    if len(answers) > 1:
+        raise Contested(f"{first} of {len(answers)} answers are news")
+    for claim, result_id in answers:
+        column = ATTEMPT.c.received_at if result_id is None else ATTEMPT.c.accepted_at
+        note_attempt(db, claim, **{column.name: now})
+    return [0] * len(answers)
 
 
 def usable_attempts(db: Connection, job_id: str) -> Sequence[Any]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Update, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Update, bindparam, func, insert, update
 
 from jobs.queue.moves import EVENT, JOB, Claim, event_row
 from jobs.states import FINAL, JobState, can_move
@@ -28,36 +28,43 @@ class Move:
     changes: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Contested(Exception):
+    """Some of the jobs belong to somebody else: only one by one it shows which."""
+
+
 def move_each(
     db: Connection, moves: Sequence[Move], now: datetime, *, keeps_lease: bool = False
 ) -> list[bool]:
     """Bring each job to its target unless somebody else owns it by now; tell for which it was done.
 
-    All moves change the same columns. The rows are locked in the order of their ids, so that two
-    workers who meet wait for each other and not in a circle.
+    All moves change the same columns. Raises Contested when only some of several were done: undo
+    the transaction and bring each alone, which is rare and then always gets an answer. The rows
+    are written in the order of their ids, so that two workers who meet wait for each other and not
+    in a circle.
     """
     for move in moves:
         check_way(move)
-    owned = owned_by_claim(db, [move.claim for move in moves])
-    kept = [move for move in moves if move.claim.id in owned]
-    if kept:
-        changes = [values_of(move, now, keeps_lease=keeps_lease) for move in kept]
-        change_each(db, [move.claim for move in kept], changes)
-        told = [
-            event_row(
-                move.claim,
-                move.target,
-                now,
-                verb=move.verb,
-                note=move.note,
-                charged_milli=move.charged_milli,
-            )
-            for move in kept
-            if move.verb is not None
-        ]
-        if told:
-            db.execute(insert(EVENT), told)
-    return [move.claim.id in owned for move in moves]
+    ordered = sorted(moves, key=lambda move: move.claim.id)
+    done = change_each(db, ordered, now, keeps_lease=keeps_lease)
+    if done != len(moves) and len(moves) > 1:
+        raise Contested(f"{done} of {len(moves)} jobs were still their claims'")
+    if done == 0:
+        return [False] * len(moves)
+    told = [
+        event_row(
+            move.claim,
+            move.target,
+            now,
+            verb=move.verb,
+            note=move.note,
+            charged_milli=move.charged_milli,
+        )
+        for move in moves
+        if move.verb is not None
+    ]
+    if told:
+        db.execute(insert(EVENT), told)
+    return [True] * len(moves)
 
 
 def check_way(move: Move) -> None:
@@ -65,18 +72,6 @@ def check_way(move: Move) -> None:
     origin, target = move.claim.state, move.target
     if origin != target and not can_move(origin, target):
         raise ValueError(f"{move.verb}: no way from {origin} to {target}")
-
-
-def owned_by_claim(db: Connection, claims: Sequence[Claim]) -> frozenset[str]:
-    """The jobs that are still their claims', locked."""
-    known = {claim.id: (claim.state, claim.fence) for claim in claims}
-    rows = db.execute(
-        select(JOB.c.id, JOB.c.state, JOB.c.fence)
-        .where(JOB.c.id.in_(list(known)))
-        .order_by(JOB.c.id)
-        .with_for_update()
-    )
-    return frozenset(row.id for row in rows if known[row.id] == (row.state, row.fence))
 
 
 def values_of(move: Move, now: datetime, *, keeps_lease: bool) -> dict[str, Any]:
@@ -89,15 +84,21 @@ def values_of(move: Move, now: datetime, *, keeps_lease: bool) -> dict[str, Any]
     return values
 
 
-def change_each(db: Connection, claims: Sequence[Claim], changes: Sequence[dict[str, Any]]) -> None:
-    """Write the new values of locked rows."""
+def change_each(db: Connection, moves: Sequence[Move], now: datetime, *, keeps_lease: bool) -> int:
+    """Write the new values of the rows that are still their claims'; returns their number."""
+    if not moves:
+        return 0
+    changes = [values_of(move, now, keeps_lease=keeps_lease) for move in moves]
     rows = [
-        {f"new_{name}": value for name, value in values.items()} | {"job_id": claim.id}
-        for claim, values in zip(claims, changes, strict=True)
+        {f"new_{name}": value for name, value in values.items()}
+        | {
+            "job_id": move.claim.id,
+            "old_state": move.claim.state,
+            "old_fence": move.claim.fence,
+        }
+        for move, values in zip(moves, changes, strict=True)
     ]
-    done = db.execute(update_statement(tuple(changes[0])), rows)
-    if done.rowcount != len(rows):
-        raise RuntimeError(f"{len(rows)} locked jobs, and {done.rowcount} changed")
+    return db.execute(update_statement(tuple(changes[0])), rows).rowcount
 
 
 @cache
@@ -108,4 +109,12 @@ def update_statement(columns: tuple[str, ...]) -> Update:
     values["charged_milli"] = JOB.c.charged_milli + bindparam("new_charged_milli")
     if "started_at" in columns:
         values["started_at"] = func.coalesce(JOB.c.started_at, bindparam("new_started_at"))
-    return update(JOB).where(JOB.c.id == bindparam("job_id")).values(values)
+    return (
+        update(JOB)
+        .where(
+            JOB.c.id == bindparam("job_id"),
+            JOB.c.state == bindparam("old_state"),
+            JOB.c.fence == bindparam("old_fence"),
+        )
+        .values(values)
+    )
