@@ -194,7 +194,7 @@ def test_an_image_within_the_job_becomes_an_asset(client: Client) -> None:
     [
         ("asset:01jd3zq8m4v6x0f5y2k7c9r1hb", "unknown_asset"),
         ("file:///etc/passwd", "bad_reference"),
-        ("http://127.0.0.1/", "bad_reference"),
+        ("http://127.0.0.1/", "address_refused"),
         ("data:image/png;base64,a", "bad_base64"),
         ("data:image/png;base64,aGFyZQ==", "bad_image"),
         ("data:image/png;base64," + base64.b64encode(png(8, 8)).decode(), "too_small"),

@@ -69,6 +69,10 @@ def item(row: int, *outputs: ItemOutput, state: str = "succeeded") -> Item:
     )
 
 
+#: A reference as a manifest has it.
+ASSET = "asset:" + 26 * "a"
+
+
 def failed(row: int, code: str = "bad_request") -> Item:
     error = {"code": code, "message": f"{code} happened", "class": "user"}
     return replace(item(row, state="failed"), error=error)
@@ -163,7 +167,7 @@ def test_the_failed_rows_can_be_run_again(bucket: Bucket, tmp_path: Path) -> Non
         operation="upscale/fast",
         name="fox",
         params={"output_format": "webp"},
-        inputs={"image": "asset:a1"},
+        inputs={"image": ASSET},
     )
     states = ["canceled", "skipped", "held", "queued", "succeeded"]
     others = [item(5 + n, state=state) for n, state in enumerate(states)]
@@ -179,7 +183,7 @@ def test_the_failed_rows_can_be_run_again(bucket: Bucket, tmp_path: Path) -> Non
         source_row=1,
         operation="upscale/fast",
         params={"output_format": "webp"},
-        inputs={"image": "asset:a1"},
+        inputs={"image": ASSET},
         name="fox",
         priority=0,
         metadata={"set": "train"},

@@ -1,5 +1,6 @@
 """Manifests: every kind of file, the options, and everything that can be wrong."""
 
+import base64
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -136,12 +137,13 @@ def test_inputs_are_found_beside_the_manifest_and_references_left_alone(
     write: Write, tmp_path: Path
 ) -> None:
     Image.new("RGB", (128, 128)).save(tmp_path / "fox.png")
+    text = base64.b64encode((tmp_path / "fox.png").read_bytes()).decode()
     references = [
-        "asset:a1",
+        "asset:" + 26 * "a",
         "https://x.test/a.png",
-        "s3://b/k",
-        "data:image/png;base64,AA",
-        "job:1",
+        "s3://pictures/k",
+        f"data:image/png;base64,{text}",
+        f"job:{26 * 'b'}#1",
     ]
     path = write("m.csv", "image\n" + "\n".join(f'"{cell}"' for cell in ["fox.png", *references]))
 
