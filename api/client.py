@@ -1,0 +1,234 @@
+"""Darkroom from another program: submit jobs, wait for them, and fetch what they made.
+
+    from api.client import Darkroom
+
+    darkroom = Darkroom("http://localhost:8000", "dk_...")
+    job = darkroom.submit("generate/core", {"prompt": "a hare"})
+    job.wait().save("hare.png")
+
+It needs nothing of Darkroom but this file, and of others only `requests`.
+"""
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import requests
+
+#: How often a request is repeated that does no harm twice, and the longest pause between.
+TRIES = 5
+LONGEST_PAUSE = 30.0
+#: The longest that the API lets one request wait for a job's end, in seconds.
+LONGEST_WAIT = 60.0
+ROWS_AT_ONCE = 5000
+FINAL = frozenset({"succeeded", "filtered", "failed", "canceled", "skipped"})
+
+
+class DarkroomError(Exception):
+    """What the API said: `code` stays the same, `faults` say what to mend and where."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        self.status = status
+        self.code = str(problem.get("code", "unknown"))
+        self.faults: list[dict[str, str]] = list(problem.get("faults", []))
+        self.request_id = problem.get("request_id")
+        where = "; ".join(f"{f['field']}: {f['message']}" for f in self.faults)
+        super().__init__(where or problem.get("detail") or problem.get("title") or self.code)
+
+
+class Unfinished(Exception):
+    """The job had not ended in time; it goes on, and can be waited for again."""
+
+
+class Darkroom:
+    """One project's door; safe to share between threads. The key and the address may come from
+    `DARKROOM_KEY` and `DARKROOM_URL`."""
+
+    def __init__(self, url: str | None = None, key: str | None = None) -> None:
+        self.url = (url or os.environ.get("DARKROOM_URL") or "http://127.0.0.1:8000").rstrip("/")
+        self._key = key or os.environ["DARKROOM_KEY"]
+        self._session = requests.Session()
+
+    def __repr__(self) -> str:
+        return f"Darkroom({self.url!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Darkroom, (self.url, self._key)
+
+    def submit(
+        self,
+        operation: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        inputs: Mapping[str, str | Path] | None = None,
+        idempotency_key: str | None = None,
+        **fields: Any,
+    ) -> "JobHandle":
+        """Let a job in. A `Path` among the inputs is uploaded; `fields` are the body's other ones.
+
+        It is let in once, however often the network makes us ask; to be sure of that over a crash
+        of your own too, choose the idempotency key yourself.
+        """
+        body = {"operation": operation, "params": dict(params or {}), **fields}
+        body["inputs"] = {
+            name: self.upload(value) if isinstance(value, Path) else value
+            for name, value in (inputs or {}).items()
+        }
+        headers = {"idempotency-key": idempotency_key or str(uuid.uuid4())}
+        return JobHandle(self, self.call("POST", "/v1/jobs", json=body, headers=headers))
+
+    def job(self, job_id: str) -> "JobHandle":
+        """A job by its id."""
+        return JobHandle(self, self.call("GET", f"/v1/jobs/{job_id}"))
+
+    def jobs(self, **filters: str) -> Iterator["JobHandle"]:
+        """All jobs that fit, the newest first: `state`, `batch`, `operation`, `q`."""
+        for item in self.pages("/v1/jobs", **filters):
+            yield JobHandle(self, item)
+
+    def batch(self, rows: Iterable[Mapping[str, Any]], **fields: Any) -> dict[str, Any]:
+        """Let many jobs in, as they come, and start them; returns the batch.
+
+        `fields` are the batch's: name, operation, defaults, budget, priority. With a name the same
+        call again goes on where the last one was cut off, if `rows` are the same. Rows with faults
+        are left out, and listed under `errors`.
+        """
+        body = {"name": str(uuid.uuid4()), **fields}
+        batch = self.call("POST", "/v1/batches", json=body, is_safe=True)
+        path, source = f"/v1/batches/{batch['id']}", iter(rows)
+        # The first request adds nothing: it tells how many rows are there.
+        sent = self._add(path, [], 0)["next_row"]
+        errors: list[Any] = []
+        for _ in islice(source, sent):
+            pass
+        while piece := list(islice(source, ROWS_AT_ONCE)):
+            errors += self._add(path, piece, sent)["errors"]
+            sent += len(piece)
+        return {**self.call("POST", f"{path}/start", is_safe=True), "errors": errors}
+
+    def upload(self, path: str | Path) -> str:
+        """Upload an input; returns the asset's id. The same file again is the same asset."""
+        data = Path(path).read_bytes()
+        files = {"file": (Path(path).name, data)}
+        return str(self.call("POST", "/v1/assets", files=files, is_safe=True)["id"])
+
+    def pages(self, path: str, **query: str) -> Iterator[dict[str, Any]]:
+        """The items of a list, page by page."""
+        cursor: str | None = ""
+        while cursor is not None:
+            page = self.call(
+                "GET", path, params={**query, **({"cursor": cursor} if cursor else {})}
+            )
+            yield from page["items"]
+            cursor = page["next_cursor"]
+
+    def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        """One request of the API, by its path; raises DarkroomError."""
+        answer: dict[str, Any] = self.send(method, path, **options).json()
+        return answer
+
+    def send(
+        self, method: str, path: str, *, is_safe: bool | None = None, **options: Any
+    ) -> requests.Response:
+        """A request that is repeated on a lost connection, 429 or 503 if it does no harm twice."""
+        headers = {"authorization": f"Bearer {self._key}", **options.pop("headers", {})}
+        if is_safe is None:
+            is_safe = method == "GET" or "idempotency-key" in headers
+        for trial in range(1, TRIES + 1):
+            pause = min(LONGEST_PAUSE, 0.5 * 2**trial)
+            try:
+                answer = self._session.request(
+                    method,
+                    self.url + path,
+                    headers=headers,
+                    timeout=(5, LONGEST_WAIT + 30),
+                    **options,
+                )
+            except (requests.ConnectionError, requests.Timeout):
+                if not is_safe or trial == TRIES:
+                    raise
+            else:
+                if answer.ok:
+                    return answer
+                # These two say that nothing was done.
+                if answer.status_code not in {429, 503} or trial == TRIES:
+                    raise DarkroomError(answer.status_code, problem_of(answer))
+                pause = float(answer.headers.get("retry-after", pause))
+            time.sleep(min(pause, LONGEST_PAUSE))
+        raise AssertionError("the last trial returns or raises")
+
+    def _add(self, path: str, rows: list[Mapping[str, Any]], first: int) -> dict[str, Any]:
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        # A row that is there already stays as it is.
+        return self.call(
+            "POST",
+            f"{path}/jobs?from_row={first}",
+            data=lines.encode(),
+            headers={"content-type": "application/x-ndjson"},
+            is_safe=True,
+        )
+
+
+class JobHandle:
+    """A job; it can be pickled, and waited for elsewhere."""
+
+    def __init__(self, darkroom: Darkroom, shown: dict[str, Any]) -> None:
+        self._darkroom = darkroom
+        #: The job as the API showed it last.
+        self.shown = shown
+
+    def __repr__(self) -> str:
+        return f"<job {self.id}: {self.state}>"
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return str(self.shown["id"])
+
+    @property
+    def state(self) -> str:
+        """The state at the last look."""
+        return str(self.shown["state"])
+
+    def wait(self, timeout: float | None = None) -> "JobHandle":
+        """Return once the job has ended, however it did; raises Unfinished after so many seconds.
+
+        A job that is held waits for a person: look at `shown["error"]`.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self.state not in FINAL:
+            left = LONGEST_WAIT if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                raise Unfinished(f"job {self.id} is {self.state}")
+            query = {"wait": f"{min(left, LONGEST_WAIT):.3f}"}
+            self.shown = self._darkroom.call("GET", f"/v1/jobs/{self.id}", params=query)
+        return self
+
+    def content(self, index: int = 0) -> bytes:
+        """One of its outputs; raises DarkroomError for a job that made none."""
+        return self._darkroom.send("GET", f"/v1/jobs/{self.id}/outputs/{index}").content
+
+    def save(self, path: str | Path, index: int = 0) -> Path:
+        """Write one of its outputs to a file."""
+        target = Path(path)
+        target.write_bytes(self.content(index))
+        return target
+
+    def cancel(self) -> "JobHandle":
+        """Stop it, if it was not sent yet."""
+        self.shown = self._darkroom.call("POST", f"/v1/jobs/{self.id}/cancel")
+        return self
+
+
+def problem_of(answer: requests.Response) -> Mapping[str, Any]:
+    """The problem's fields; of something else than the API only its text."""
+    try:
+        told = answer.json()
+    except ValueError:
+        told = None
+    return told if isinstance(told, dict) else {"detail": answer.text[:500]}
