@@ -1,5 +1,6 @@
 """The HTTP client: one request a call, never repeated, redirected or proxied below us."""
 
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,6 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
-from urllib3.util.connection import is_connection_dropped
 
 from jobs.catalog.operation import Operation
 from jobs.stability.form import Body
@@ -44,17 +44,34 @@ class Line(local):
         connection, self.connection = self.connection, None
         if connection is None:
             return None
-        is_old = time.monotonic() - self.opened_at > LINE_SECONDS
-        if is_old or is_connection_dropped(connection):
-            connection.close()
-            return None
-        return connection
+        if time.monotonic() - self.opened_at <= LINE_SECONDS and is_silent(connection):
+            return connection
+        connection.close()
+        return None
 
     def drop(self) -> None:
         """Close what was not used."""
         if self.connection is not None:
             self.connection.close()
             self.connection = None
+
+
+def is_silent(connection: HTTPConnection) -> bool:
+    """Whether the other side still listens: it has said nothing, and has not hung up.
+
+    It is really read: over TLS 1.3 a new connection has session tickets for us, which are no sign
+    of an end.
+    """
+    sock: Any = connection.sock
+    sock.settimeout(0)
+    try:
+        sock.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        sock.settimeout(CONNECT_SECONDS)
+        return True
+    except OSError:
+        return False
+    return False
 
 
 LINE = Line()
