@@ -26,6 +26,7 @@ from api.routes import (
     jobs,
     outputs,
     schedules,
+    webhooks,
 )
 from api.stability import creating, results, user
 from jobs.errors import DarkroomError
@@ -45,6 +46,7 @@ ROUTERS = (
     flows.reading,
     schedules.submitting,
     schedules.reading,
+    webhooks.router,
     events.router,
     catalog.router,
     account.router,

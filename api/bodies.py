@@ -72,6 +72,7 @@ def storable_text(value: str) -> str:
 Moment = Annotated[AwareDatetime, AfterValidator(sane_time)]
 Metadata = Annotated[dict[str, Any], AfterValidator(storable)]
 JobId = Annotated[str, Field(pattern="^[0-9a-z]{26}$")]
+WebhookUrl = Annotated[str, Field(min_length=1, max_length=2000)]
 Priority = Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY, strict=True)]
 
 
@@ -102,6 +103,7 @@ class JobBody(Body):
     depends_on: list[JobId] = Field(
         default=[], max_length=MAX_NEEDS, description="Jobs that must have succeeded before."
     )
+    webhook_url: WebhookUrl | None = Field(default=None, description="Is told how it ends.")
 
     @model_validator(mode="wrap")
     @classmethod
@@ -133,6 +135,7 @@ class JobBody(Body):
             expires_at=self.expires_at,
             run_at=self.run_at,
             depends_on=tuple(self.depends_on),
+            webhook_url=self.webhook_url,
         )
 
 
@@ -185,6 +188,7 @@ class BatchBody(Body):
     )
     budget: Decimal | None = Field(default=None, ge=0, lt=10**9, decimal_places=3)
     on_uncertain: OnUncertain | None = None
+    webhook_url: WebhookUrl | None = Field(default=None, description="Is told of its end.")
     priority: Priority = Field(default=0, description="Higher is sooner.")
 
     @property

@@ -85,6 +85,7 @@ class Reader:
             body = JobBody.model_validate(job)
         except ValidationError as error:
             raise InvalidRequest(faults + faults_of(error)) from error
+        faults += self.policy.webhook_faults(body.webhook_url)
         if faults:
             raise InvalidRequest(faults)
         outside = {name: text for name, text in body.inputs.items() if name not in ties}

@@ -40,6 +40,8 @@ def let_list_in(parts: Parts, project_id: str, body: BatchBody) -> tuple[str, Re
 
 def wanted(parts: Parts, body: BatchBody) -> NewBatch:
     """The batch that the body asks for; one without a name is always another one."""
+    if faults := parts.policy.webhook_faults(body.webhook_url):
+        raise InvalidRequest(faults)
     name = body.name or new_id()
     return NewBatch(
         name=name,
@@ -49,6 +51,7 @@ def wanted(parts: Parts, body: BatchBody) -> NewBatch:
         about={"defaults": body.common},
         budget_milli=None if body.budget is None else int(body.budget * MILLI),
         priority=body.priority,
+        webhook_url=body.webhook_url,
     )
 
 

@@ -22,6 +22,7 @@ from jobs.storage import open_storage
 from jobs.storage.protocol import Storage
 from jobs.uploads import UploadDesk
 from jobs.vault import open_vault
+from jobs.webhooks.secrets import Signer, open_signer
 
 #: Each request has a thread of the server's pool, which has 40, and each thread one connection.
 CONNECTIONS = 40
@@ -45,6 +46,7 @@ class Parts:
     uploads: UploadDesk
     #: From where inputs may be fetched.
     policy: Policy
+    signer: Signer
 
 
 def build_parts(settings: Settings) -> Parts:
@@ -68,6 +70,7 @@ def build_parts(settings: Settings) -> Parts:
         bulletin=Bulletin(database),
         uploads=UploadDesk(database, storage),
         policy=policy_of(settings),
+        signer=open_signer(settings),
     )
 
 

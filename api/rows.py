@@ -45,6 +45,8 @@ class Common:
                 fault_of({**item, "loc": ("body", *item["loc"])})
                 for item in error.errors(include_url=False)
             ]
+        if faults := parts.policy.webhook_faults(body.webhook_url):
+            return faults
         try:
             inputs = keep_inputs(
                 parts.database, parts.storage, self.project_id, body.inputs, parts.policy

@@ -147,6 +147,8 @@ class Planner:
             body = BatchBody.model_validate(template)
         except ValidationError as error:
             raise InvalidRequest(within("template", faults_of(error))) from error
+        if faults := self.policy.webhook_faults(body.webhook_url):
+            raise InvalidRequest(within("template", faults))
         raws = body.jobs or []
         if not 1 <= len(raws) <= MOST_JOBS:
             message = f"is a list of 1 to {MOST_JOBS} jobs; for more, stream a batch"
@@ -154,7 +156,6 @@ class Planner:
         policy = body.on_uncertain or self.on_uncertain
         places = [f"template.jobs[{row}]" for row in range(len(raws))]
         jobs: list[NewJob] = []
-        faults: list[Fault] = []
         for row, raw in enumerate(raws):
             job = self._job(mixed(body.common, raw), places[row], row, policy)
             if isinstance(job, NewJob):
@@ -168,6 +169,7 @@ class Planner:
             on_uncertain=policy,
             budget_milli=None if body.budget is None else int(body.budget * MILLI),
             priority=body.priority,
+            webhook_url=body.webhook_url,
             defaults=body.common,
         )
         return Plan(jobs, batch)
@@ -180,6 +182,7 @@ class Planner:
             body = JobBody.model_validate(raw)
         except ValidationError as error:
             return within(where, [*faults, *faults_of(error)])
+        faults += self.policy.webhook_faults(body.webhook_url)
         if faults:
             return within(where, faults)
         try:

@@ -37,6 +37,7 @@ class NewBatch:
     about: dict[str, Any]
     budget_milli: int | None = None
     priority: int = 0
+    webhook_url: str | None = None
 
 
 def open_batch(

@@ -46,6 +46,15 @@ class Policy:
     guard: Guard
     buckets: frozenset[str]
 
+    def webhook_faults(self, url: str | None) -> list[Fault]:
+        """Why it would not call this address, by its form."""
+        try:
+            if url is not None:
+                self.guard.check(url)
+        except AddressRefused as error:
+            return [Fault(field="webhook_url", code=error.code, message=str(error))]
+        return []
+
     def faults(self, name: str, reference: Reference) -> list[Fault]:
         """Why it would not fetch this, as far as can be told without asking anybody."""
         match reference:

@@ -158,6 +158,8 @@ class Batch(SQLModel, table=True):
     max_in_flight: int | None = None
     #: Moved to the front of its project; the latest comes first.
     fronted_at: datetime | None = Field(default=None, sa_type=UtcTime)
+    #: Who is to be told of its end.
+    webhook_url: str | None = None
     #: What was begun for all of its jobs and is not over: start, cancel, retry or prioritize.
     bulk_verb: str | None = None
     bulk_since: datetime | None = Field(default=None, sa_type=UtcTime)
@@ -283,6 +285,8 @@ class Job(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcTime)
     started_at: datetime | None = Field(default=None, sa_type=UtcTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcTime)
+    #: Who else is to be told of it, besides the project's own endpoints.
+    webhook_url: str | None = None
 
 
 class Attempt(SQLModel, table=True):

@@ -6,11 +6,11 @@ for a lock on a counter.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 
 from jobs.db import ensure
 from jobs.models import Event, Tally, table
@@ -63,6 +63,11 @@ def add_up(events: Iterable[Any]) -> tuple[Counter[Key], Counter[Key]]:
 
 def fold(db: Connection) -> int:
     """Add events up into the tally; returns their number."""
+    return len(fold_events(db))
+
+
+def fold_events(db: Connection) -> Sequence[Row[Any]]:
+    """The same; returns the events, of which nobody else ever gets one."""
     chosen = (
         select(EVENT.c.id)
         .where(~EVENT.c.tallied)
@@ -72,25 +77,16 @@ def fold(db: Connection) -> int:
     )
     ids = list(db.execute(chosen).scalars())
     if not ids:
-        return 0
+        return []
     events = db.execute(
-        update(EVENT)
-        .where(EVENT.c.id.in_(ids))
-        .values(tallied=True)
-        .returning(
-            EVENT.c.project_id,
-            EVENT.c.batch_id,
-            EVENT.c.origin,
-            EVENT.c.target,
-            EVENT.c.charged_milli,
-        )
+        update(EVENT).where(EVENT.c.id.in_(ids)).values(tallied=True).returning(EVENT)
     ).all()
     jobs, charged = add_up(events)
     # In one order, so that two that add up at once cannot wait for each other.
     for key in sorted(jobs):
         if jobs[key] or charged[key]:
             _add(db, key, jobs[key], charged[key])
-    return len(ids)
+    return events
 
 
 def _add(db: Connection, key: Key, jobs: int, charged_milli: int) -> None:

@@ -19,10 +19,13 @@ from jobs.settings import Settings
 from jobs.stability.client import StabilityClient
 from jobs.telemetry import Changes, log
 from jobs.vault import open_vault
+from jobs.webhooks import deliveries
+from jobs.webhooks.announcing import announce
 from workers.app import make_sender
 from workers.dispatcher import Dispatcher
 from workers.maintenance.accountant import check_balances
 from workers.maintenance.finisher import finish_begun, forget_fronts, keep_deadlines
+from workers.maintenance.messenger import Messenger
 from workers.maintenance.releaser import release_held_jobs
 from workers.maintenance.rescuer import rescue_lost_jobs
 from workers.maintenance.scheduler import run_due_schedules
@@ -60,9 +63,11 @@ class Beat:
         self._dispatcher = Dispatcher(settings, database, limiter, keyring, app, self._changes)
         self._lease_seconds = settings.lease.total_seconds()
         self._rescue = Duty("rescue", 1.0, lambda: rescue_lost_jobs(database, settings.poll_gap))
+        self._messenger = Messenger(settings, database)
         self._duties = [
             self._rescue,
             Duty("promises", 60.0, self._forget_promises),
+            Duty("deliveries", 600.0, self._forget_deliveries),
             Duty("tally", 1.0, self._fold),
             Duty("waking", 0.5, lambda: wake_waiting_jobs(database)),
             Duty("schedules", 1.0, lambda: run_due_schedules(database)),
@@ -79,6 +84,7 @@ class Beat:
 
     def run(self, stopping: Event) -> None:
         """Work until told to stop."""
+        self._messenger.start(stopping)
         while not stopping.is_set():
             try:
                 is_busy = self.tick()
@@ -114,5 +120,11 @@ class Beat:
             idempotency.forget_old(db, now)
 
     def _fold(self) -> None:
+        now = self._database.now()
         with self._database.transaction() as db:
-            tallies.fold(db)
+            announce(db, tallies.fold_events(db), now)
+
+    def _forget_deliveries(self) -> None:
+        now = self._database.now()
+        with self._database.transaction() as db:
+            deliveries.forget_old(db, now)

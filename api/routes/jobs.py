@@ -51,6 +51,8 @@ def submit_job(
 ) -> JSONResponse:
     """Let a job in; a worker starts it when there is room for it under the API's limits."""
     project_id = caller.project_id
+    if faults := parts.policy.webhook_faults(body.webhook_url):
+        raise InvalidRequest(faults)
     inputs = keep_inputs(parts.database, parts.storage, project_id, body.inputs, parts.policy)
     job = body.as_new_job(inputs, parts.settings.darkroom_on_uncertain)
     fingerprint = fingerprint_of(body.model_dump(mode="json")) if idempotency_key else ""

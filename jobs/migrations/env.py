@@ -7,7 +7,8 @@ import jobs.models
 import jobs.models_api
 import jobs.models_brakes
 import jobs.models_flows
-import jobs.models_inputs  # noqa: F401  (all of them fill the metadata)
+import jobs.models_inputs
+import jobs.models_webhooks  # noqa: F401  (all of them fill the metadata)
 
 context.configure(
     connection=context.config.attributes["connection"],

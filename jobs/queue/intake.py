@@ -47,6 +47,8 @@ class NewJob:
     run_at: datetime | None = None
     #: Jobs that must have succeeded before; those whose outputs are inputs need not be named.
     depends_on: tuple[str, ...] = ()
+    #: Who else is to be told of it.
+    webhook_url: str | None = None
     #: Chosen beforehand by whoever ties jobs to each other.
     id: str | None = None
 
@@ -121,6 +123,7 @@ def _row(job: NewJob, now: datetime, project_id: str, batch_id: str | None) -> d
         "due_at": job.run_at or now,
         "run_at": job.run_at,
         "expires_at": job.expires_at,
+        "webhook_url": job.webhook_url,
         "created_at": now,
     }
 

@@ -152,6 +152,7 @@ def _open(
         about={"defaults": dict(batch.defaults), "credits_milli": plan.credits_milli},
         budget_milli=batch.budget_milli,
         priority=batch.priority,
+        webhook_url=batch.webhook_url,
     )
     batch_id, _ = open_batch(db, wanted, now, project_id=schedule.project_id)
     return batch_id

@@ -11,7 +11,7 @@ from jobs.settings import OnUncertain
 #: Of a batch: they are let in by one transaction, for which others wait.
 MOST_JOBS = 1000
 #: What of a job a template has; its times are the schedule's.
-KEPT = ("operation", "params", "inputs", "labels", "row", "priority", "on_uncertain")
+KEPT = ("operation", "params", "inputs", "labels", "row", "priority", "on_uncertain", "webhook_url")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,7 @@ class BatchPlan:
     on_uncertain: OnUncertain
     budget_milli: int | None = None
     priority: int = 0
+    webhook_url: str | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
