@@ -72,8 +72,16 @@ def ask_balance(
             answered_at = time.monotonic()
         finally:
             limiter.settle(permit, arrived_by=answered_at)
-        if answer.status_code != 200:
-            return None
+        return read_balance(answer)
+    except (LimiterUnavailable, requests.RequestException):
+        return None
+
+
+def read_balance(answer: requests.Response) -> int | None:
+    """The credits of an answer in thousandths; None when it does not say."""
+    if answer.status_code != 200:
+        return None
+    try:
         return int(Decimal(str(answer.json()["credits"])) * MILLI)
-    except (LimiterUnavailable, requests.RequestException, InvalidOperation, KeyError, TypeError):
+    except (requests.RequestException, InvalidOperation, KeyError, TypeError, ValueError):
         return None

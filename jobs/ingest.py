@@ -15,7 +15,7 @@ from jobs.db import Database
 from jobs.errors import Conflict, Fault
 from jobs.queue import bulk
 from jobs.queue.bulk import Bulk
-from jobs.queue.intake import NewJob, submit
+from jobs.queue.intake import NewJob, admit
 from jobs.submission import faults_by_job
 
 RowFaults = Mapping[int, list[Fault]]
@@ -49,8 +49,8 @@ def add_rows(
     faults = faults_by_job(db, project_id, jobs)
     good = [job for place, job in enumerate(jobs) if place not in faults]
     if good:
-        ids = submit(db, good, now, project_id=project_id, batch_id=batch_id, is_waiting=True)
-        _count(db, batch, ids)
+        rows = admit(db, good, now, project_id=project_id, batch_id=batch_id, is_waiting=True)
+        _count(db, batch, [row["estimated_milli"] for row in rows])
     return {row_of(jobs[place]): found for place, found in faults.items()}
 
 
@@ -66,13 +66,12 @@ def lock_batch(db: Connection, project_id: str, batch_id: str) -> Row[Any]:
     return db.execute(select(BATCH).where(BATCH.c.id == batch_id).with_for_update()).one()
 
 
-def _count(db: Connection, batch: Row[Any], ids: Sequence[str]) -> None:
-    price = select(func.coalesce(func.sum(JOB.c.estimated_milli), 0)).where(JOB.c.id.in_(ids))
-    milli = batch.about.get("credits_milli", 0) + int(db.execute(price).scalar_one())
+def _count(db: Connection, batch: Row[Any], prices: Sequence[int]) -> None:
+    milli = batch.about.get("credits_milli", 0) + sum(prices)
     db.execute(
         update(BATCH)
         .where(BATCH.c.id == batch.id)
-        .values(size=BATCH.c.size + len(ids), about=batch.about | {"credits_milli": milli})
+        .values(size=BATCH.c.size + len(prices), about=batch.about | {"credits_milli": milli})
     )
 
 

@@ -12,7 +12,7 @@ import heapq
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import count, pairwise
 from math import log
 from random import Random
@@ -20,6 +20,7 @@ from statistics import mean
 from typing import Any
 
 from jobs.limiter.permits import HOLD, PUNCTUAL, reach
+from workers.distance import Distance
 
 REQUESTS = 150
 WINDOW = 10.0
@@ -45,13 +46,15 @@ class Journey:
     sent: float | None
     arrived: float
     answered: float
+    #: What earlier answers have told of the way.
+    distance: float
 
     @property
     def arrived_by(self) -> float:
         """What the caller knows of the arrival once it has the answer."""
         if self.sent is None:
             return self.answered
-        return min(self.answered, self.sent + reach(self.connected))
+        return min(self.answered, self.sent + reach(self.connected, self.distance))
 
 
 Network = Callable[[Random], Journey]
@@ -128,7 +131,16 @@ def journey(
         arrived += chance.uniform(1, 3)
     work = chance.lognormvariate(log(4.0), 0.4) if is_create else 0.02
     answered = arrived + work + ways(1)
-    return Journey(connected, sent if is_create else None, arrived, answered)
+    return Journey(connected, sent if is_create else None, arrived, answered, distance(way, sigma))
+
+
+@cache
+def distance(way: float, sigma: float) -> float:
+    """What a worker has learned of such a network."""
+    chance, learned = Random(1), Distance()
+    for _ in range(500):
+        learned.learn(sum(chance.lognormvariate(log(way), sigma) for _ in range(2)))
+    return learned.seconds
 
 
 def refusals(times: Sequence[float]) -> int:

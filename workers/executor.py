@@ -232,12 +232,14 @@ def send(
             return Uncertain(fault)
         return TryAgain(fault, backoff.delay(claim.refusals))
     finally:
-        arrived_by = latest_arrival(operation, body, connect_seconds, answered_at)
+        arrived_by = latest_arrival(
+            operation, body, answered_at, reach(connect_seconds, r.distance.seconds)
+        )
         r.limiter.settle(permit, arrived_by=arrived_by)
 
 
 def latest_arrival(
-    operation: Operation, body: form.Body, connect_seconds: float, answered_at: float | None
+    operation: Operation, body: form.Body, answered_at: float | None, reach_seconds: float
 ) -> float | None:
     """When a paid call had arrived at the latest; None if nothing but this moment bounds it.
 
@@ -247,7 +249,7 @@ def latest_arrival(
         return answered_at
     if body.sent_at is None:
         return answered_at
-    return min(answered_at, body.sent_at + reach(connect_seconds))
+    return min(answered_at, body.sent_at + reach_seconds)
 
 
 def poll(r: Resources, operation: Operation, claim: Claim) -> Outcome:
@@ -268,10 +270,11 @@ def poll(r: Resources, operation: Operation, claim: Claim) -> Outcome:
         r.limiter.drop(permit)
         return Snoozed(timedelta(0))
     age = r.database.now() - claim.accepted_at
-    answered_at = None
+    begun_at, answered_at = time.monotonic(), None
     try:
         with r.client.poll(operation, claim.result_id, key=key) as answer:
             answered_at = time.monotonic()
+            r.distance.learn(answered_at - begun_at)
             outcome = read_poll(r, operation, claim, answer, age)
     except requests.RequestException as error:
         delay = growing_delay(r.settings.poll_gap, claim.polls)

@@ -19,6 +19,7 @@ from workers.beat import Beat
 from workers.in_flight import InFlight
 from workers.maintenance.forgetter import keep_forgetting
 from workers.maintenance.sweeper import sweep_spool
+from workers.rangefinder import keep_range
 from workers.resources import build_resources
 
 #: How long a thread may compute before another one gets its turn, in seconds. The thread that
@@ -38,6 +39,7 @@ def run_worker(settings: Settings, *, with_beat: bool = False) -> int:
     in_flight = InFlight(r)
     in_flight.start()
     Thread(target=r.pollster.run, args=(r.ended,), name="pollster", daemon=True).start()
+    Thread(target=keep_range, args=(r,), name="rangefinder", daemon=True).start()
     Thread(target=keep_forgetting, args=(r,), name="forgetter", daemon=True).start()
     sweep_spool(r)
     app = make_app(settings)

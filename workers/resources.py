@@ -22,6 +22,7 @@ from jobs.telemetry import Changes
 from jobs.uploads import UploadDesk
 from jobs.vault import open_vault
 from workers.commits import Change, Committer, Verb, each
+from workers.distance import Distance
 from workers.fetching import FetchDesk
 from workers.leads import Leads
 from workers.pollster import Pollster
@@ -58,6 +59,7 @@ class Resources:
     #: Held by the one job here whose earlier worker died.
     suspect: Lock = field(default_factory=Lock)
     leads: Leads = field(default_factory=Leads)
+    distance: Distance = field(default_factory=Distance)
     #: Until when the leases surely hold, by the monotonic clock.
     leased_until: float = field(default=0.0)
 

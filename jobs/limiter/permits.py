@@ -212,9 +212,10 @@ class Limiter:
             ) from error
 
 
-def reach(connect_seconds: float) -> float:
-    """Seconds from the last byte to the arrival, at the most, on such a network."""
-    return REACH.total_seconds() + connect_seconds / 2
+def reach(connect_seconds: float, distance: float) -> float:
+    """Seconds from the last byte to the arrival, at the most: by what connecting told, and by what
+    other requests did, whichever is longer."""
+    return max(REACH.total_seconds() + connect_seconds / 2, distance)
 
 
 def microseconds(duration: timedelta) -> int:

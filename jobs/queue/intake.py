@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from jobs.catalog.loader import operation as find_operation
 from jobs.catalog.operation import Operation
 from jobs.catalog.ties import tie_faults
+from jobs.inserts import insert_rows
 from jobs.models import new_id
 from jobs.queue.moves import BATCH, EVENT, JOB, reserve_budget
 from jobs.queue.needs import jobs_in, succeeded_of, write_needs
@@ -67,11 +68,25 @@ def submit(
     batch_id: str | None = None,
     is_waiting: bool = False,
 ) -> list[str]:
+    """Let jobs in as `admit` does; returns the ids of those that are new."""
+    rows = admit(db, jobs, now, project_id=project_id, batch_id=batch_id, is_waiting=is_waiting)
+    return [row["id"] for row in rows]
+
+
+def admit(
+    db: Connection,
+    jobs: Sequence[NewJob],
+    now: datetime,
+    *,
+    project_id: str,
+    batch_id: str | None = None,
+    is_waiting: bool = False,
+) -> list[dict[str, Any]]:
     """Insert jobs, queued and due at once; a batch's row that is there already is left alone.
 
     With `is_waiting` they wait until their batch is started, and for what they need in any case.
-    Jobs for which the batch's budget has no room are let in as held. Returns the ids of the jobs
-    that are new.
+    Jobs for which the batch's budget has no room are let in as held. Returns the rows of the jobs
+    that are new, as far as they differ from any other new job's.
     """
     rows = [_row(job, now, project_id, batch_id) for job in jobs]
     needs = {row["id"]: job.needs for row, job in zip(rows, jobs, strict=True) if job.needs}
@@ -87,11 +102,11 @@ def submit(
             _hold_beyond_budget(db, rows, batch_id)
     if not rows:
         return []
-    db.execute(insert(JOB), rows)
-    db.execute(insert(EVENT), [_first_event(row) for row in rows])
+    insert_rows(db, JOB, rows)
+    insert_rows(db, EVENT, [_first_event(row) for row in rows])
     let_in = {row["id"] for row in rows}
     write_needs(db, {i: some for i, some in needs.items() if i in let_in}, succeeded, now)
-    return [row["id"] for row in rows]
+    return rows
 
 
 def priced(operation_name: str, params: dict[str, Any]) -> dict[str, Any]:

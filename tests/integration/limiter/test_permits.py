@@ -245,8 +245,10 @@ def test_midnight_is_a_moment_like_any_other(limiter: Limiter, clock: Hands) -> 
 
 
 def test_a_slow_handshake_lengthens_the_way() -> None:
-    assert reach_after(0.0) == REACH.total_seconds()
-    assert reach_after(1.0) == REACH.total_seconds() + 0.5
+    near, far = 0.01, 0.9
+    assert reach_after(0.0, near) == REACH.total_seconds()
+    assert reach_after(1.0, near) == REACH.total_seconds() + 0.5
+    assert reach_after(0.0, far) == far
 
 
 STEPS = st.lists(

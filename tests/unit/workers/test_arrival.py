@@ -5,7 +5,6 @@ import io
 import pytest
 
 from jobs.catalog.loader import operation
-from jobs.limiter.permits import reach
 from jobs.stability.form import Body
 from workers.executor import latest_arrival
 
@@ -23,22 +22,22 @@ def body_of(sent_at: float | None) -> Body:
 def test_without_an_answer_only_this_moment_bounds_it(entry: object) -> None:
     body = body_of(2.0)
 
-    assert latest_arrival(entry, body, connect_seconds=0.5, answered_at=None) is None  # type: ignore[arg-type]
+    assert latest_arrival(entry, body, answered_at=None, reach_seconds=0.3) is None  # type: ignore[arg-type]
 
 
 def test_an_asynchronous_call_is_answered_at_once() -> None:
-    assert latest_arrival(ASYNC, body_of(2.0), connect_seconds=0.5, answered_at=9.0) == 9.0
+    assert latest_arrival(ASYNC, body_of(2.0), answered_at=9.0, reach_seconds=0.3) == 9.0
 
 
 def test_a_synchronous_call_arrives_soon_after_its_last_byte() -> None:
-    found = latest_arrival(SYNC, body_of(2.0), connect_seconds=0.5, answered_at=9.0)
+    found = latest_arrival(SYNC, body_of(2.0), answered_at=9.0, reach_seconds=0.3)
 
-    assert found == 2.0 + reach(0.5)
+    assert found == 2.3
 
 
 def test_a_quick_answer_says_more() -> None:
-    assert latest_arrival(SYNC, body_of(2.0), connect_seconds=0.5, answered_at=2.01) == 2.01
+    assert latest_arrival(SYNC, body_of(2.0), answered_at=2.01, reach_seconds=0.3) == 2.01
 
 
 def test_an_answer_to_half_a_body_is_all_that_is_known() -> None:
-    assert latest_arrival(SYNC, body_of(None), connect_seconds=0.5, answered_at=9.0) == 9.0
+    assert latest_arrival(SYNC, body_of(None), answered_at=9.0, reach_seconds=0.3) == 9.0

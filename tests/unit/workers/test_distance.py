@@ -1,0 +1,44 @@
+"""How far away the API is, learned from quick answers."""
+
+import pytest
+
+from workers.distance import FAR, Distance
+
+
+def test_as_long_as_nothing_is_known_it_is_far() -> None:
+    distance = Distance()
+
+    assert (distance.seconds, distance.age) == (FAR, float("inf"))
+
+
+def test_answers_that_come_alike_bring_it_near_to_their_mean() -> None:
+    distance = Distance()
+
+    for _ in range(60):
+        distance.learn(0.02)
+
+    assert distance.seconds == pytest.approx(0.02, rel=0.01)
+    assert distance.age < 60
+
+
+def test_answers_that_vary_leave_room_for_the_slow_ones() -> None:
+    distance = Distance()
+
+    for number in range(200):
+        distance.learn(0.1 if number % 2 else 0.3)
+
+    assert 0.5 < distance.seconds < 0.8
+
+
+def test_one_slow_answer_is_believed_at_once_and_forgotten_slowly() -> None:
+    distance = Distance()
+    for _ in range(60):
+        distance.learn(0.02)
+
+    distance.learn(1.0)
+    after_one = distance.seconds
+    for _ in range(60):
+        distance.learn(0.02)
+
+    assert after_one > 0.5
+    assert distance.seconds < 0.03
