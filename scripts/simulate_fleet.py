@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from random import Random
 
 #: Seconds of one core, for each job or request.
-WORKER_JOB = 0.0040
+WORKER_JOB = 0.0060
 WORKER_POLL = 0.0025
 DATABASE_CLAIM = 0.0004
 DATABASE_CHANGE = 0.0005

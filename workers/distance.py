@@ -22,6 +22,8 @@ class Distance:
         self._mean: float | None = None
         self._deviation = 0.0
         self._learned_at = float("-inf")
+        #: Round trips that were learned.
+        self.answers = 0
 
     def learn(self, seconds: float) -> None:
         """One more round trip: a request whose answer needed no work."""
@@ -33,6 +35,7 @@ class Distance:
                 self._deviation += DEVIATION_SHARE * (off - self._deviation)
                 self._mean += MEAN_SHARE * (seconds - self._mean)
             self._learned_at = time.monotonic()
+            self.answers += 1
 
     @property
     def age(self) -> float:

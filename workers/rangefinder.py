@@ -3,7 +3,6 @@
 import time
 
 import requests
-from redis import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.balances import read_balance
@@ -13,42 +12,36 @@ from jobs.limiter.permits import NotNow
 from jobs.telemetry import log
 from workers.resources import Resources
 
-#: Between two questions of all workers together; each costs a request of the rate.
-EVERY_SECONDS = 60.0
+#: Between two questions of a worker, of which each costs a request of the rate: first until the
+#: distance is known well, then now and then.
+FIRST_SECONDS, LATER_SECONDS = 1.0, 60.0
+#: Answers from which mean and deviation are known well.
+ENOUGH = 8
 #: What may be away; the distance is then what it was.
-AWAY = (LimiterUnavailable, RedisError, SQLAlchemyError, requests.RequestException)
-#: Who asks; the others read what was found.
-TURN, FOUND = "darkroom:distance:turn", "darkroom:distance:found"
+AWAY = (LimiterUnavailable, SQLAlchemyError, requests.RequestException)
 
 
 def keep_range(r: Resources) -> None:
     """Learn the distance until the process ends, in a thread of its own."""
-    while True:
-        try:
-            find_range(r)
-        except (
-            LimiterUnavailable,
-            RedisError,
-            SQLAlchemyError,
-            requests.RequestException,
-        ) as error:
-            log.debug("distance_unknown", error=type(error).__name__)
-        if r.ended.wait(EVERY_SECONDS if r.distance.age < EVERY_SECONDS else 1.0):
-            return
+    while not r.ended.wait(pause(r)):
+        # Polls tell it too, and for nothing.
+        if r.distance.age >= 0.9 * pause(r):
+            try:
+                find_range(r)
+            except AWAY as error:
+                log.debug("distance_unknown", error=type(error).__name__)
+
+
+def pause(r: Resources) -> float:
+    """Seconds until the next look."""
+    return FIRST_SECONDS if r.distance.answers < ENOUGH else LATER_SECONDS
 
 
 def find_range(r: Resources) -> None:
-    """Ask, if it is our turn and nothing was learned lately; else take what another found."""
-    if r.distance.age < EVERY_SECONDS:
-        return
-    found = r.redis.get(FOUND)
-    if isinstance(found, bytes):
-        r.distance.learn(float(found))
-    elif r.redis.set(TURN, r.owner, nx=True, ex=int(EVERY_SECONDS / 10)):
-        seconds = ask(r)
-        if seconds is not None:
-            r.distance.learn(seconds)
-            r.redis.set(FOUND, repr(seconds), ex=int(EVERY_SECONDS))
+    """Ask, and learn from how long the answer took."""
+    seconds = ask(r)
+    if seconds is not None:
+        r.distance.learn(seconds)
 
 
 def ask(r: Resources) -> float | None:
