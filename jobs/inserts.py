@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Table, TextClause, insert, text
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 #: From so many rows on it pays to send them as one document.
 MANY = 20
@@ -27,9 +28,9 @@ def insert_rows(db: Connection, table: Table, rows: Sequence[Mapping[str, Any]])
 def _constants(table: Table) -> dict[str, Any]:
     """What the columns hold where a row says nothing."""
     return {
-        column.name: column.default.arg
+        column.name: default.arg
         for column in table.columns
-        if column.default is not None and column.default.is_scalar
+        if isinstance(default := column.default, ScalarElementColumnDefault)
     }
 
 

@@ -341,7 +341,9 @@ def test_nothing_is_lost_when_the_messenger_is_killed(
         db.execute(update(DELIVERY).values(due_at=database.now()))
     second = subprocess.Popen(command, cwd=REPOSITORY)
     try:
-        wait_until(lambda: all(row.delivered_at for row in rows(database)), "all have arrived")
+        wait_until(
+            lambda: all(row.delivered_at for row in rows(database)), "all have arrived", seconds=60
+        )
     finally:
         second.kill()
         second.wait()
