@@ -19,7 +19,7 @@ from jobs.queue.intake import NewJob
 from jobs.settings import OnUncertain
 
 #: Rows let in by one transaction, and the bytes of their lines that may be in memory.
-ROWS_AT_ONCE = 2000
+ROWS_AT_ONCE = 500
 BYTES_AT_ONCE = 1024 * 1024
 #: Faulty rows that an answer names.
 MOST_SHOWN = 100
