@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import redis
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from jobs.credentials import Keyring
 from jobs.db import Database
@@ -72,8 +73,8 @@ class Resources:
         while True:
             try:
                 done = self.commits.join(verb, item)
-            except DBAPIError as error:
-                if not (error.connection_invalidated or is_passing(error)):
+            except (DBAPIError, NoConnection) as error:
+                if not is_passing(error):
                     raise
                 self.changes.say("database", type(error).__name__)
                 if self.ended.wait(DATABASE_RETRY_SECONDS):
@@ -92,8 +93,13 @@ class Resources:
         return time.monotonic() < self.leased_until - margin
 
 
-def is_passing(error: DBAPIError) -> bool:
-    """Whether the database may take the same statement later: it is away, locked or read-only."""
+def is_passing(error: DBAPIError | NoConnection) -> bool:
+    """Whether the database may take the same statement later: it is away, locked or read-only.
+
+    A database that hangs keeps all connections, and there is none to be had: it is away, too.
+    """
+    if isinstance(error, NoConnection) or error.connection_invalidated:
+        return True
     return type(error).__name__ in {"OperationalError", "InterfaceError", "InternalError"}
 
 

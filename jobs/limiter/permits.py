@@ -134,13 +134,14 @@ class Limiter:
 
         The freeze is asked for again: it may have come while the slot was waited for.
         """
-        is_late = time.monotonic() > permit.at + PUNCTUAL.total_seconds()
-        if is_late or self._frozen_for(permit.credential_id) > 0:
+        if self._frozen_for(permit.credential_id) > 0:
             return False
         try:
-            return bool(self._run([permit.credential_id], "thaw") == 0)
+            is_thawed = self._run([permit.credential_id], "thaw") == 0
         except LimiterUnavailable:
             return False
+        # The clock is read last: Redis may have taken seconds to answer.
+        return is_thawed and time.monotonic() <= permit.at + PUNCTUAL.total_seconds()
 
     def settle(self, permit: Permit, *, arrived_by: float | None) -> None:
         """Say when a request had surely arrived, by the monotonic clock; None means just now.
@@ -188,12 +189,15 @@ class Limiter:
                 one = self._arrivals.popleft()
             except IndexError:
                 return
-            if one.credential_id in credential_ids:
-                yield from (
-                    credential_ids.index(one.credential_id) + 1,
-                    one.token,
-                    round((now - one.at) * 1e6),
-                )
+            if one.credential_id not in credential_ids:
+                # Polls ask for one credential only; the others' arrivals wait for their own turn.
+                self._arrivals.append(one)
+                continue
+            yield from (
+                credential_ids.index(one.credential_id) + 1,
+                one.token,
+                round((now - one.at) * 1e6),
+            )
 
     def _frozen_for(self, credential_id: str) -> float:
         return max(0.0, self._frozen.get(credential_id, 0.0) - time.monotonic())

@@ -131,9 +131,15 @@ class StabilityClient:
         assert isinstance(adapter, HTTPAdapter)
         with told_by_requests():
             pool: Any = adapter.get_connection_with_tls_context(self._root, verify=True)
+            # As requests does before each call: a pool that was never sent with trusts others.
+            adapter.cert_verify(pool, self._host, verify=True, cert=None)
             connection = pool._new_conn()
             connection.timeout = CONNECT_SECONDS
-            connection.connect()
+            try:
+                connection.connect()
+            except BaseException:
+                connection.close()
+                raise
         LINE.hold(connection)
         try:
             yield time.monotonic() - begun_at
@@ -200,10 +206,15 @@ class StabilityClient:
 
 @contextmanager
 def told_by_requests() -> Iterator[None]:
-    """Let what urllib3 raises past requests, for some addresses, be an error of requests too."""
+    """Let what urllib3 and the system raise past requests be an error of requests too.
+
+    A handshake that fails outside of requests raises the bare `ssl.SSLError` or `OSError`.
+    """
     try:
         yield
-    except HTTPError as error:
+    except requests.RequestException:
+        raise
+    except (HTTPError, OSError) as error:
         raise requests.RequestException(type(error).__name__) from error
 
 

@@ -199,7 +199,12 @@ def _sentence(status: int, told: Mapping[str, Any]) -> str:
         said = " ".join(str(line) for line in said)
     if not said:
         return f"The API answered {status}."
-    return str(said)[:LONGEST_MESSAGE]
+    return storable(str(said))[:LONGEST_MESSAGE]
+
+
+def storable(text: str) -> str:
+    """What a database can hold of a text: neither a zero, nor half a character."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _unexpected(status: int, headers: Mapping[str, str], body: bytes) -> JobError:

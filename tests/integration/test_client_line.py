@@ -2,7 +2,8 @@
 
 import socket
 import ssl
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -10,14 +11,16 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from requests import adapters
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from jobs.stability import client
-from jobs.stability.client import Line
+from jobs.stability.client import Line, StabilityClient
 from tests.servers import wait_until
 
 
@@ -104,6 +107,64 @@ def test_session_tickets_are_no_sign_of_an_end(listener: socket.socket, tmp_path
     # then it is used.
     with closing(ends[0]), closing(connection):
         assert line.take() is connection
+
+
+def speak_plainly(caller: socket.socket) -> None:
+    caller.recv(1)
+    caller.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    caller.close()
+
+
+def hang_up(caller: socket.socket) -> None:
+    caller.recv(1)
+    caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    caller.close()
+
+
+@pytest.mark.parametrize("answer", [speak_plainly, hang_up])
+def test_a_failed_handshake_is_an_error_of_requests(
+    listener: socket.socket, answer: Callable[[socket.socket], None]
+) -> None:
+    # Given a server that does not get as far as TLS,
+    server = Thread(target=lambda: answer(listener.accept()[0]))
+    server.start()
+    client = StabilityClient(f"https://127.0.0.1:{listener.getsockname()[1]}")
+
+    # when a line is opened to it, then its caller, who expects what requests raises, can tell.
+    with pytest.raises(requests.RequestException), client.line():
+        pass
+    server.join()
+
+
+def test_a_silent_handshake_is_an_error_of_requests(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "CONNECT_SECONDS", 0.1)
+    waiting = StabilityClient(f"https://127.0.0.1:{listener.getsockname()[1]}")
+
+    with pytest.raises(requests.RequestException), waiting.line():
+        pass
+
+
+def test_the_first_line_trusts_whom_requests_trusts(
+    listener: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a server whose certificate only requests' own bundle vouches for,
+    certificate = write_certificate(tmp_path)
+    monkeypatch.setattr(adapters, "DEFAULT_CA_BUNDLE_PATH", str(certificate))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    ends: list[socket.socket] = []
+    server = Thread(
+        target=lambda: ends.append(context.wrap_socket(listener.accept()[0], server_side=True))
+    )
+    server.start()
+
+    # when a line is opened before anything else was sent, then it is open.
+    with StabilityClient(f"https://127.0.0.1:{listener.getsockname()[1]}").line():
+        server.join()
+        assert ends
+    ends[0].close()
 
 
 def write_certificate(folder: Path) -> Path:

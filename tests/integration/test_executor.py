@@ -3,6 +3,8 @@
 import base64
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,18 +13,20 @@ from uuid import uuid4
 
 import pytest
 import redis
-from sqlalchemy import update
+from sqlalchemy import create_engine, update
 
 from jobs import credentials
 from jobs.catalog.loader import operation as find_operation
+from jobs.db import Database
 from jobs.limiter.permits import PUNCTUAL, Permit
 from jobs.queue.moves import JOB
 from jobs.stability.client import StabilityClient
 from jobs.stability.sandbox.submission import REFUSED_WORD
 from tests.integration.sandbox.caller import Caller, picture, running
 from tests.integration.workshop import Workshop, workshop
-from tests.servers import free_port
-from workers import executor
+from tests.servers import free_port, wait_until
+from workers import executor, resources
+from workers.commits import Committer
 from workers.inputs import build_body
 
 FREEZE = timedelta(seconds=60)
@@ -393,6 +397,32 @@ def test_a_worker_whose_leases_may_have_run_out_sends_nothing(small: Workshop) -
     small.work()
 
     assert (small.job(job_id).state, small.job(job_id).attempts) == ("queued", 0)
+
+
+def test_what_was_paid_is_written_down_when_a_hanging_database_lets_go(
+    small: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a database of which all connections are in use,
+    monkeypatch.setattr(resources, "DATABASE_RETRY_SECONDS", 0.01)
+    narrow = Database(str(small.r.database.engine.url))
+    narrow.engine = create_engine(
+        small.r.database.engine.url, pool_size=1, max_overflow=0, pool_timeout=0.01
+    )
+    commits = Committer(narrow)
+    r = replace(small.r, commits=commits)
+    said: list[str] = []
+    monkeypatch.setattr(r.changes, "say", lambda _part, state: said.append(state))
+    taken = narrow.engine.connect()
+
+    # when something is to be kept,
+    with closing(commits), ThreadPoolExecutor(1) as pool:
+        kept = pool.submit(r.persist, lambda _db, _now: "kept")
+        wait_until(lambda: "TimeoutError" in said, "nothing is to be had")
+        taken.close()
+
+        # then it is, once there is a connection again.
+        assert kept.result(30) == "kept"
+    narrow.close()
 
 
 def test_a_job_that_belongs_to_somebody_else_is_not_sent(small: Workshop) -> None:

@@ -12,31 +12,11 @@ from hypothesis import strategies as st
 from jobs.limiter.permits import HOLD, LONGEST, PUNCTUAL, REACH, Gauge, Limiter, NotNow, Permit
 from jobs.limiter.permits import reach as reach_after
 from tests.integration.limiter.conftest import RATE, Hands
+from tests.integration.limiter.slots import WINDOW, most_in_a_window, reserve, slots_of
 
 NOTHING = timedelta(0)
 MINUTE = timedelta(seconds=60)
-HOURS = timedelta(hours=2)
 SPACING = RATE.window / RATE.requests
-WINDOW = RATE.window.total_seconds()
-
-
-def slots_of(limiter: Limiter, number: int, longest: timedelta = HOURS) -> list[float]:
-    """The times of so many slots that are reserved at once."""
-    permits = [limiter.reserve(["a"], longest=longest) for _ in range(number)]
-    return [permit.at for permit in permits if isinstance(permit, Permit)]
-
-
-def reserve(limiter: Limiter, *credentials: str) -> Permit:
-    """A slot that is surely to be had."""
-    permit = limiter.reserve(credentials or ["a"], longest=HOURS)
-    assert isinstance(permit, Permit)
-    return permit
-
-
-def most_in_a_window(times: list[float]) -> int:
-    """The largest number of times in any half-open window of the rate."""
-    ordered = sorted(times)
-    return max(sum(start <= t < start + WINDOW - 1e-6 for t in ordered) for start in ordered)
 
 
 def test_slots_come_in_order_and_evenly_spaced(limiter: Limiter, clock: Hands) -> None:
@@ -54,6 +34,24 @@ def test_no_window_holds_more_than_the_limit(limiter: Limiter) -> None:
     assert most_in_a_window(slots) <= RATE.requests
     # Without news of arrivals each slot is held a little longer than the window.
     assert slots[RATE.requests] - slots[0] == pytest.approx(WINDOW + HOLD.total_seconds())
+
+
+def test_a_slot_is_no_sooner_than_its_caller_can_be_ready(limiter: Limiter, clock: Hands) -> None:
+    permit = limiter.reserve(["a"], ready_in=0.8)
+
+    assert isinstance(permit, Permit)
+    assert permit.at == pytest.approx(clock.seconds + 0.8)
+
+
+def test_whoever_waits_for_a_slot_anyway_gets_ready_meanwhile(
+    limiter: Limiter, clock: Hands
+) -> None:
+    taken = slots_of(limiter, 4)
+
+    permit = limiter.reserve(["a"], ready_in=0.8)
+
+    assert isinstance(permit, Permit)
+    assert permit.at == pytest.approx(taken[-1] + SPACING.total_seconds(), abs=1e-5)
 
 
 def test_a_slot_that_is_too_far_away_is_not_reserved(limiter: Limiter, clock: Hands) -> None:
@@ -123,6 +121,21 @@ def test_a_permit_is_good_for_a_short_time(limiter: Limiter, clock: Hands) -> No
     clock.turn(PUNCTUAL.total_seconds() - 0.001)
     assert limiter.allows(permit)
     clock.turn(0.002)
+    assert not limiter.allows(permit)
+
+
+def test_a_permit_that_grew_old_while_redis_was_asked_is_not_good(
+    limiter: Limiter, clock: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    permit = reserve(limiter)
+    ask = limiter._run
+
+    def ask_slowly(*args: Any) -> Any:
+        clock.turn(2.0)
+        return ask(*args)
+
+    monkeypatch.setattr(limiter, "_run", ask_slowly)
+
     assert not limiter.allows(permit)
 
 
@@ -253,7 +266,9 @@ def test_a_slow_handshake_lengthens_the_way() -> None:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["reserve", "settle", "drop", "pass"]), st.floats(0.0, 3.0), st.integers(0)
+        st.sampled_from(["reserve", "urgent", "settle", "drop", "pass"]),
+        st.floats(0.0, 3.0),
+        st.integers(0),
     ),
     max_size=120,
 )
@@ -275,7 +290,8 @@ def test_whatever_happens_no_window_holds_more_arrivals_than_the_limit(
     arrivals: list[float] = []
 
     for verb, seconds, pick in steps:
-        permit: Any = limiter.reserve(["a"]) if verb == "reserve" else None
+        is_asking = verb in {"reserve", "urgent"}
+        permit: Any = limiter.reserve(["a"], is_urgent=verb == "urgent") if is_asking else None
         if isinstance(permit, Permit):
             waiting.append(permit)
         elif verb == "pass" or not waiting:

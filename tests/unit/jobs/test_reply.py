@@ -134,6 +134,15 @@ def test_an_answer_without_a_result_says_what_it_costs(
     assert (error.code, error.error_class, error.charged) == (code, error_class, charged)
 
 
+@pytest.mark.parametrize("said", ["a\\u0000b", "a\\ud800b"])
+def test_what_no_database_can_hold_is_left_out_of_a_message(said: str) -> None:
+    body = f'{{"name": "bad_request", "errors": ["{said}"]}}'.encode()
+
+    message = error_of(read_create(SYNC, 400, JSON, body)).message
+
+    assert message in {"ab", "a?b"}
+
+
 @pytest.mark.parametrize(
     ("entry", "status", "headers", "body"),
     [
