@@ -127,10 +127,9 @@ class StabilityClient:
         So only the request itself travels in its time slot. Raises what requests raises.
         """
         begun_at = time.monotonic()
-        adapter = self._paid.get_adapter(self._host)
-        assert isinstance(adapter, HTTPAdapter)
+        adapter: Any = self._paid.get_adapter(self._host)
         with told_by_requests():
-            pool: Any = adapter.get_connection_with_tls_context(self._root, verify=True)
+            pool = adapter.get_connection_with_tls_context(self._root, verify=True)
             # As requests does before each call: a pool that was never sent with trusts others.
             adapter.cert_verify(pool, self._host, verify=True, cert=None)
             connection = pool._new_conn()
