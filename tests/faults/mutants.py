@@ -49,23 +49,33 @@ class Mutant:
 
 
 INTENT_LAST = """\
-        sent = replace(
-            claim,
-            attempt_id=new_id(),
-            attempt_number=claim.attempts + 1,
-            credential_id=permit.credential_id,
-        )
-        outcome = send(r, operation, sent, body, permit)
-        begun = begin(r, replace(claim, attempt_id=sent.attempt_id), permit)
-        assert begun is not None
+                sent = replace(
+                    claim,
+                    attempt_id=new_id(),
+                    attempt_number=claim.attempts + 1,
+                    credential_id=permit.credential_id,
+                )
+                outcome = send(r, operation, sent, body, permit, connect_seconds)
+                begun = begin(r, replace(claim, attempt_id=sent.attempt_id), permit)
+                assert begun is not None
 """
 
 INTENT_FIRST = """\
-        begun = begin(r, claim, permit)
-        if begun is None:
-            r.limiter.drop(permit)
-            return Snoozed(timedelta(0))
-        outcome = send(r, operation, begun, body, permit)
+                begun = begin(r, claim, permit)
+                if begun is None:
+                    r.limiter.drop(permit)
+                    return Snoozed(AWAY_DELAY)
+                outcome = send(r, operation, begun, body, permit, connect_seconds)
+"""
+
+FENCE = """\
+            JOB.c.state == bindparam("old_state"),
+            JOB.c.fence == bindparam("old_fence"),
+"""
+
+FENCE_VALUES = """\
+            "old_state": move.claim.state,
+            "old_fence": move.claim.fence,
 """
 
 BEHIND = '''\
@@ -83,13 +93,13 @@ MUTANTS = (
             Edit("workers/executor.py", INTENT_FIRST, INTENT_LAST),
             Edit(
                 "workers/executor.py",
-                "from jobs.queue.moves import Claim\n",
-                "from jobs.queue.moves import Claim\nfrom jobs.models import new_id\n",
+                "from jobs.models import INTERACTIVE\n",
+                "from jobs.models import INTERACTIVE, new_id\n",
             ),
             Edit(
                 "jobs/queue/attempts.py",
                 "attempt_id=new_id()",
-                "attempt_id=claim.attempt_id or new_id()",
+                "attempt_id=self.claim.attempt_id or new_id()",
             ),
         ),
         ("crash-sync-after-post", "crash-async-id-received"),
@@ -102,6 +112,8 @@ MUTANTS = (
                 "JOB.c.id == claim.id, JOB.c.state == claim.state, JOB.c.fence == claim.fence",
                 "JOB.c.id == claim.id",
             ),
+            Edit("jobs/queue/together.py", FENCE, ""),
+            Edit("jobs/queue/together.py", FENCE_VALUES, ""),
         ),
         ("frozen-worker-retried", "frozen-worker-async"),
     ),
@@ -134,8 +146,8 @@ MUTANTS = (
             # As it is, the body can be read only once, which is a second lock on the same door.
             Edit(
                 "jobs/stability/client.py",
-                "data=body,",
-                'data=b"".join(iter(lambda: body.read(65536), b"")),',
+                "request.body = body  #",
+                'request.body = b"".join(iter(lambda: body.read(65536), b""))  #',
             ),
             Edit(
                 "jobs/stability/client.py",
@@ -161,9 +173,8 @@ MUTANTS = (
         (
             Edit(
                 "jobs/queue/attempts.py",
-                "    note_attempt(db, claim, **{column.name: now})\n    return 0\n",
-                "    note_attempt(db, claim, **{column.name: now})\n"
-                "    return claim.estimated_milli\n",
+                "    return [0] * len(answers)\n",
+                "    return [claim.estimated_milli for claim, _ in answers]\n",
             ),
         ),
         ("frozen-worker-sync",),
