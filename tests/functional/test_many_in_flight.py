@@ -27,7 +27,8 @@ def test_one_worker_holds_two_hundred_requests_within_300_mib(
         ended = begun.end()
 
     assert ended.code == 0, ended
-    assert api.ledger()["max_in_flight"] == REQUESTS
+    # The worker's own question for the balance may be among them.
+    assert REQUESTS <= api.ledger()["max_in_flight"] <= REQUESTS + 1
     assert 0 < max(memory) < MOST_KIB
 
 

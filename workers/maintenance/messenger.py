@@ -51,8 +51,8 @@ class Messenger:
         self.close()
 
     def close(self) -> None:
-        """Take nothing more; what is on its way ends by itself, within seconds."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Take nothing more, and wait for what is on its way: seconds at the most."""
+        self._pool.shutdown(cancel_futures=True)
 
     def step(self) -> bool:
         """Send what is due and has room; tells whether there was anything."""
