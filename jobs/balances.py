@@ -58,7 +58,7 @@ class Balances:
 def ask_balance(
     limiter: Limiter, client: StabilityClient, keyring: Keyring, credential_id: str
 ) -> int | None:
-    """The credits left in thousandths; None when the API does not say, or no permit is near."""
+    """The credits left in thousandths; None when the API does not say, or nobody may ask now."""
     key = keyring.key(credential_id)
     assert key is not None
     answered_at = None
@@ -67,6 +67,9 @@ def ask_balance(
         if isinstance(permit, NotNow):
             return None
         limiter.wait(permit)
+        if not limiter.allows(permit):
+            limiter.drop(permit)
+            return None
         try:
             answer = client.balance(key=key)
             answered_at = time.monotonic()

@@ -1,6 +1,6 @@
 """What ten, a hundred and a thousand workers or credentials need, and what gives out first.
 
-    python scripts/simulate_fleet.py [--mode sync|async] [--seconds 30] [--database-cores 4]
+    python scripts/simulate_fleet.py [--mode sync|async] [--seconds 120] [--database-cores 4]
 
 Jobs without end pass through the stations that all of them share: the workers' processors, the
 database's, Redis (one thread), and each credential's slots. What a job costs at a station is what
@@ -218,7 +218,7 @@ def main() -> None:
     """Print the table."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--mode", choices=["sync", "async"], default="sync")
-    options.add_argument("--seconds", type=float, default=30.0)
+    options.add_argument("--seconds", type=float, default=120.0)
     options.add_argument("--database-cores", type=int, default=4)
     options.add_argument("--latency", type=float, help="median seconds of a job at the API")
     given = options.parse_args()

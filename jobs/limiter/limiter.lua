@@ -13,9 +13,10 @@
 -- reserve  limit window hold longest token ready urgent share [number token ago]...
 --          -> {credential's number from 1, microseconds until the slot} or
 --             {0, microseconds until it is worth asking again}: nothing is reserved then
---          the slot is no sooner than in `ready` microseconds; urgent is 1 or 0; for a window after urgent work the rest leaves so many percent of the
---          limit to it. What follows tells of earlier requests of the credential of that number
---          that they had arrived by then, and sooner than was assumed
+--          the slot is no sooner than in `ready` microseconds; urgent is 1 or 0; for a window after
+--          urgent work the rest leaves so many percent of the limit to it. What follows tells of
+--          earlier requests of the credential of that number that they had arrived by then, and
+--          sooner than was assumed
 -- settle   window ago token              -> 0
 --          says that a request had arrived `ago` microseconds ago (or, below 0, will have)
 -- drop     token                         -> 0     gives a slot back that was not used

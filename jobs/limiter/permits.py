@@ -189,6 +189,9 @@ class Limiter:
                 one = self._arrivals.popleft()
             except IndexError:
                 return
+            if now > one.at + self._rate.window.total_seconds() + HOLD.total_seconds():
+                # Its slot has ended by itself.
+                continue
             if one.credential_id not in credential_ids:
                 # Polls ask for one credential only; the others' arrivals wait for their own turn.
                 self._arrivals.append(one)

@@ -7,6 +7,9 @@ from tests.integration.limiter.conftest import RATE
 
 HOURS = timedelta(hours=2)
 WINDOW = RATE.window.total_seconds()
+#: The script counts whole microseconds. To be given for every moment: what `approx` allows by
+#: itself is a millionth, which is half an hour of the seconds since 1970.
+NEAR = 1e-5
 
 
 def slots_of(limiter: Limiter, number: int, longest: timedelta = HOURS) -> list[float]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jobs.limiter.permits import HOLD, LONGEST, PUNCTUAL, REACH, Gauge, Limiter, NotNow, Permit
 from jobs.limiter.permits import reach as reach_after
 from tests.integration.limiter.conftest import RATE, Hands
-from tests.integration.limiter.slots import WINDOW, most_in_a_window, reserve, slots_of
+from tests.integration.limiter.slots import NEAR, WINDOW, most_in_a_window, reserve, slots_of
 
 NOTHING = timedelta(0)
 MINUTE = timedelta(seconds=60)
@@ -22,9 +22,9 @@ SPACING = RATE.window / RATE.requests
 def test_slots_come_in_order_and_evenly_spaced(limiter: Limiter, clock: Hands) -> None:
     slots = slots_of(limiter, RATE.requests)
 
-    assert slots[0] == pytest.approx(clock.seconds)
+    assert slots[0] == pytest.approx(clock.seconds, abs=NEAR)
     gaps = [after - before for before, after in pairwise(slots)]
-    assert gaps == pytest.approx([SPACING.total_seconds()] * (RATE.requests - 1), abs=1e-5)
+    assert gaps == pytest.approx([SPACING.total_seconds()] * (RATE.requests - 1), abs=NEAR)
 
 
 def test_no_window_holds_more_than_the_limit(limiter: Limiter) -> None:
@@ -40,7 +40,7 @@ def test_a_slot_is_no_sooner_than_its_caller_can_be_ready(limiter: Limiter, cloc
     permit = limiter.reserve(["a"], ready_in=0.8)
 
     assert isinstance(permit, Permit)
-    assert permit.at == pytest.approx(clock.seconds + 0.8)
+    assert permit.at == pytest.approx(clock.seconds + 0.8, abs=NEAR)
 
 
 def test_whoever_waits_for_a_slot_anyway_gets_ready_meanwhile(
@@ -51,7 +51,7 @@ def test_whoever_waits_for_a_slot_anyway_gets_ready_meanwhile(
     permit = limiter.reserve(["a"], ready_in=0.8)
 
     assert isinstance(permit, Permit)
-    assert permit.at == pytest.approx(taken[-1] + SPACING.total_seconds(), abs=1e-5)
+    assert permit.at == pytest.approx(taken[-1] + SPACING.total_seconds(), abs=NEAR)
 
 
 def test_a_slot_that_is_too_far_away_is_not_reserved(limiter: Limiter, clock: Hands) -> None:
@@ -80,7 +80,7 @@ def test_the_slot_of_a_dead_caller_returns_by_itself(limiter: Limiter, clock: Ha
     clock.turn(2 * WINDOW + HOLD.total_seconds())
 
     assert limiter.look("a").used == 0
-    assert reserve(limiter).at == pytest.approx(clock.seconds)
+    assert reserve(limiter).at == pytest.approx(clock.seconds, abs=NEAR)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_waiting_ends_at_the_slot(limiter: Limiter, clock: Hands) -> None:
 
     limiter.wait(permit)
 
-    assert clock.seconds == pytest.approx(permit.at)
+    assert clock.seconds == pytest.approx(permit.at, abs=NEAR)
 
 
 def test_a_freeze_stops_every_caller_and_thaws(

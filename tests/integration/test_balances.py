@@ -1,0 +1,80 @@
+"""A question for the balance is a request like any other: it needs a permit that is still good."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from jobs.balances import ask_balance
+from jobs.limiter import permits
+from jobs.limiter.permits import Limiter, Permit
+from tests.integration.sandbox.caller import Caller, running
+from tests.integration.workshop import Workshop, workshop
+
+MINUTE = timedelta(seconds=60)
+
+
+@pytest.fixture
+def api() -> Iterator[Caller]:
+    with running() as caller:
+        yield caller
+
+
+@pytest.fixture
+def shop(api: Caller, sqlite_url: str, redis_url: str, tmp_path: Path) -> Iterator[Workshop]:
+    with workshop(api, database_url=sqlite_url, redis_url=redis_url, home=tmp_path) as made:
+        yield made
+
+
+def ask(shop: Workshop) -> int | None:
+    """The balance of the only credential."""
+    r = shop.r
+    (credential_id,) = r.keyring.ids
+    return ask_balance(r.limiter, r.client, r.keyring, credential_id)
+
+
+def used(shop: Workshop) -> int:
+    """The slots of the only credential that are taken."""
+    (credential_id,) = shop.r.keyring.ids
+    return shop.r.limiter.look(credential_id).used
+
+
+def test_a_balance_is_asked_for_with_one_permit(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However busy the machine is, the slot is not missed.
+    monkeypatch.setattr(permits, "PUNCTUAL", MINUTE)
+
+    balance = ask(shop)
+
+    assert balance is not None
+    assert balance > 0
+    assert (shop.sent(), used(shop)) == (1, 1)
+
+
+def test_a_freeze_elsewhere_stops_a_question_that_waits_for_its_slot(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given another process that is told a 429 while this one waits for its slot,
+    wait = shop.r.limiter.wait
+
+    def wait_while_another_is_refused(permit: Permit) -> None:
+        wait(permit)
+        another = Limiter(shop.r.redis, shop.r.settings.darkroom_rate)
+        another.freeze(permit.credential_id, MINUTE)
+
+    monkeypatch.setattr(shop.r.limiter, "wait", wait_while_another_is_refused)
+
+    # when it would ask, then it is silent, and its slot is free again.
+    assert ask(shop) is None
+    assert (shop.sent(), used(shop)) == (0, 0)
+
+
+def test_a_question_that_is_late_for_its_slot_is_not_asked(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(permits, "PUNCTUAL", -MINUTE)
+
+    assert ask(shop) is None
+    assert (shop.sent(), used(shop)) == (0, 0)
