@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive
 
 from api.answers import PROBLEMS
+from api.meter import Meter, counted
 from api.problems import Forbidden, Unauthorized
 from api.stability.shape import takes_bare_key
 from jobs.keys import Caller, Doorkeeper, Scope
@@ -48,11 +49,26 @@ class GuardedRoute(APIRoute):
             if not caller.may(self.scope):
                 raise Forbidden(f"this asks for a key with the scope {self.scope}")
             request.state.caller = caller
-            if self.body_bytes is None:
-                return await handle(request)
-            return await handle(Request(request.scope, limited(request, self.body_bytes)))
+            receive = request.receive
+            if self.body_bytes is not None:
+                receive = limited(request, self.body_bytes)
+            receive = await metered(request, caller, receive)
+            return await handle(Request(request.scope, receive))
 
         return guard
+
+
+async def metered(request: Request, caller: Caller, receive: Receive) -> Receive:
+    """The request's body, counted with the request among what its key may send."""
+    meter: Meter = request.app.state.parts.meter
+    announced = request.headers.get("content-length", "")
+    size_bytes = int(announced) if announced.isdecimal() else 0
+    reading = await meter.count(caller, size_bytes=size_bytes)
+    if reading is not None:
+        # The envelope shows them on whatever comes of the request.
+        request.scope["rate_headers"] = reading.headers
+    is_open_ended = caller.limits.bytes and "transfer-encoding" in request.headers
+    return counted(receive, meter, caller) if is_open_ended else receive
 
 
 def limited(request: Request, most_bytes: int) -> Receive:

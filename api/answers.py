@@ -45,6 +45,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         409: "Its state does not allow this",
         413: "The body is too large",
         422: "The request has faults, all of them listed",
+        429: "A limit of the key is reached; try again after `Retry-After` seconds",
         503: "A part does not answer; try again",
     }.items()
 }
@@ -196,6 +197,15 @@ class Spent(BaseModel):
     spent: float
 
 
+class LimitsAnswer(BaseModel):
+    """What the calling key may do at the most; null is no limit."""
+
+    requests: int | None = Field(description="In a second.")
+    open_jobs: int | None = Field(description="Of the project, with which the key may add some.")
+    batch_rows: int | None = Field(description="In one batch.")
+    bytes: int | None = Field(description="Uploaded in a day of UTC.")
+
+
 class Usage(BaseModel):
     """What a project has asked for and paid."""
 
@@ -207,6 +217,7 @@ class Usage(BaseModel):
     paused_by: list[str] = Field(
         description="What keeps jobs from being started: all, project, credentials."
     )
+    limits: LimitsAnswer
 
 
 class CredentialAnswer(BaseModel):

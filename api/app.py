@@ -7,9 +7,11 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from api import documents
 from api.envelope import Envelope
+from api.methods import methods_of
 from api.metrics import registry_of
 from api.parts import build_parts
 from api.problems import answer_problem
@@ -20,7 +22,9 @@ from api.routes import (
     batches,
     brakes,
     catalog,
+    deliveries,
     events,
+    exports,
     flows,
     health,
     jobs,
@@ -42,11 +46,13 @@ ROUTERS = (
     batches.submitting,
     batches.streaming,
     batches.reading,
+    exports.router,
     flows.submitting,
     flows.reading,
     schedules.submitting,
     schedules.reading,
     webhooks.router,
+    deliveries.router,
     events.router,
     catalog.router,
     account.router,
@@ -75,6 +81,15 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     documents.add_to(app)
+    app.state.methods = methods_of(app)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
+            allow_headers=["authorization", "idempotency-key", "last-event-id", "x-request-id"],
+            expose_headers=["location", "retry-after", "ratelimit", "x-request-id"],
+        )
     app.add_middleware(Envelope)
     return app
 
@@ -91,6 +106,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         await parts.bulletin.stop()
+        await parts.meter.close()
         parts.nudger.close()
         parts.redis.close()
         parts.database.close()

@@ -26,6 +26,7 @@ LONGEST_PAUSE = 30.0
 #: The longest that the API lets one request wait for a job's end, in seconds.
 LONGEST_WAIT = 60.0
 ROWS_AT_ONCE = 5000
+PIECE_BYTES = 1024 * 1024
 FINAL = frozenset({"succeeded", "filtered", "failed", "canceled", "skipped"})
 
 
@@ -117,6 +118,30 @@ class Darkroom:
         files = {"file": (Path(path).name, data)}
         return str(self.call("POST", "/v1/assets", files=files, is_safe=True)["id"])
 
+    def export(self, batch_id: str, path: str | Path, *, form: str = "files") -> Path:
+        """Write what a batch has made by now: a tar of `files`, `jsonl` with links, or `failed`.
+
+        A tar that was cut off raises, and `path` is not written.
+        """
+        target = Path(path)
+        part = target.with_name(f"{target.name}.part")
+        query = {"format": form}
+        with (
+            self.send("GET", f"/v1/batches/{batch_id}/export", params=query, stream=True) as answer,
+            part.open("wb") as file,
+        ):
+            for chunk in answer.iter_content(PIECE_BYTES):
+                file.write(chunk)
+        return part.replace(target)
+
+    def operations(self) -> list[dict[str, Any]]:
+        """Everything that can be asked for, with its parameters as JSON Schema."""
+        return list(self.call("GET", "/v1/operations")["items"])
+
+    def estimate(self, jobs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        """What jobs would cost, and how long they would take if nothing else ran."""
+        return self.call("POST", "/v1/estimate", json={"jobs": list(jobs)}, is_safe=True)
+
     def pages(self, path: str, **query: str) -> Iterator[dict[str, Any]]:
         """The items of a list, page by page."""
         cursor: str | None = ""
@@ -155,11 +180,12 @@ class Darkroom:
             else:
                 if answer.ok:
                     return answer
-                # These two say that nothing was done.
-                if answer.status_code not in {429, 503} or trial == TRIES:
-                    raise DarkroomError(answer.status_code, problem_of(answer))
+                # 429 says that nothing was done; of 503 nobody knows.
+                may_repeat = answer.status_code == 429 or (answer.status_code == 503 and is_safe)
                 pause = float(answer.headers.get("retry-after", pause))
-            time.sleep(min(pause, LONGEST_PAUSE))
+                if not may_repeat or trial == TRIES or pause > LONGEST_PAUSE:
+                    raise DarkroomError(answer.status_code, problem_of(answer))
+            time.sleep(pause)
         raise AssertionError("the last trial returns or raises")
 
     def _add(self, path: str, rows: list[Mapping[str, Any]], first: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import secrets
+from collections.abc import Sequence
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,6 +16,9 @@ from api.problems import answer_problem
 #: Seconds between two pieces of a body before its sender counts as gone.
 BODY_SECONDS = 30.0
 
+#: Headers of a request, and their bytes in all.
+MOST_HEADERS, MOST_HEADER_BYTES = 100, 32 * 1024
+
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 #: Nothing that we answer is a page, but for the documents, which bring their own policy.
@@ -26,6 +30,14 @@ SAFE_HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
     "cache-control": "no-store",
 }
+
+
+def check_headers(headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Refuse more than anybody needs, before it is copied and logged."""
+    if len(headers) > MOST_HEADERS:
+        raise HTTPException(431, f"There may be {MOST_HEADERS} headers at the most")
+    if sum(len(name) + len(value) for name, value in headers) > MOST_HEADER_BYTES:
+        raise HTTPException(431, f"The headers may have {MOST_HEADER_BYTES:,} bytes in all")
 
 
 class Envelope:
@@ -48,12 +60,15 @@ class Envelope:
                 has_begun = True
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
+                for name, value in scope.get("rate_headers", {}).items():
+                    headers[name] = value
                 for name, value in SAFE_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
+                check_headers(scope["headers"])
                 await self._app(scope, impatient(receive), send_safely)
             except ClientDisconnect:
                 # Nobody is there to be answered; what was done is done.

@@ -9,6 +9,7 @@ from jobs.catalog.operation import MILLI
 from jobs.errors import Fault
 from jobs.idempotency import fingerprint_of
 from jobs.ingest import add_rows, lock_batch, open_once, start
+from jobs.keys import Caller
 from jobs.models import new_id
 from jobs.queue.intake import NewJob
 
@@ -19,11 +20,11 @@ def open_empty(parts: Parts, project_id: str, body: BatchBody) -> str:
     return batch_id
 
 
-def let_list_in(parts: Parts, project_id: str, body: BatchBody) -> tuple[str, Report]:
+def let_list_in(parts: Parts, caller: Caller, body: BatchBody) -> tuple[str, Report]:
     """A batch that is started with all of its jobs that have no faults; raises InvalidRequest if
     none is left. The same body again finds the same batch, and ends what was cut off."""
-    new = wanted(parts, body)
-    common = Common(project_id, new.on_uncertain, body.common)
+    new, project_id = wanted(parts, body), caller.project_id
+    common = Common(project_id, new.on_uncertain, body.common, caller.limits)
     jobs, report = sort_out(parts, common, body.jobs or [])
     if not jobs:
         raise InvalidRequest(located(report))
@@ -33,6 +34,7 @@ def let_list_in(parts: Parts, project_id: str, body: BatchBody) -> tuple[str, Re
         if lock_batch(db, project_id, batch_id).loaded_at is None:
             for row, faults in add_rows(db, project_id, batch_id, jobs, now).items():
                 report.refuse(row, faults)
+            common.check_limits(db, batch_id)
     for _ in start(parts.database, project_id, batch_id):
         parts.nudger.nudge()
     return batch_id, report

@@ -8,6 +8,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from api.bulletin import Bulletin
+from api.meter import Meter
 from api.nudger import Nudger
 from jobs.balances import Balances
 from jobs.credentials import Keyring
@@ -39,6 +40,7 @@ class Parts:
     limiter: Limiter
     keyring: Keyring
     doorkeeper: Doorkeeper
+    meter: Meter
     nudger: Nudger
     balances: Balances
     forecaster: Forecaster
@@ -64,6 +66,7 @@ def build_parts(settings: Settings) -> Parts:
         limiter=limiter,
         keyring=Keyring(database, settings.api_keys),
         doorkeeper=Doorkeeper(database),
+        meter=Meter(settings.redis_url),
         nudger=Nudger(client),
         balances=open_balances(settings, database, limiter),
         forecaster=Forecaster(settings),

@@ -1,5 +1,6 @@
 """Whatever goes wrong -> one answer in the form of RFC 9457, with a code that stays the same."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -10,8 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from api.methods import allowed
 from api.stability import shape
-from jobs.errors import DarkroomError, Fault, PartUnavailable
+from jobs.errors import DarkroomError, Fault, LimitReached, PartUnavailable, TooManyBytes
 from jobs.telemetry import log, redact
 
 MEDIA_TYPE = "application/problem+json"
@@ -24,6 +26,8 @@ FRAMEWORK_CODES = {
     408: "request_timeout",
     413: "body_too_large",
     415: "unsupported_media_type",
+    429: TooManyBytes.code,
+    431: "headers_too_large",
 }
 #: When a part that is away may be back.
 RETRY_AFTER_SECONDS = 5
@@ -118,13 +122,16 @@ def path_of(parts: Sequence[str | int]) -> str:
 def framework_problem(request: Request, error: HTTPException) -> JSONResponse:
     """What the router and the body's readers refuse."""
     code = FRAMEWORK_CODES.get(error.status_code, "bad_request")
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = allowed(request.app.state.methods, request.scope["path"])
     return problem(
         request,
         status=error.status_code,
         code=code,
         title=str(error.detail),
         detail=str(error.detail),
-        headers=error.headers or {},
+        headers=headers,
     )
 
 
@@ -165,4 +172,6 @@ def headers_of(error: DarkroomError) -> dict[str, str]:
     """What a client's library reads instead of the body."""
     if error.status == 401:
         return {"www-authenticate": "Bearer"}
+    if isinstance(error, LimitReached):
+        return {"retry-after": str(math.ceil(error.retry_after_seconds))}
     return {"retry-after": str(RETRY_AFTER_SECONDS)} if error.retryable else {}

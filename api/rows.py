@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
+from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 
 from api.access import BODY_BYTES
@@ -15,6 +16,7 @@ from api.problems import fault_of
 from jobs.errors import Fault, InvalidJob
 from jobs.ingest import add_rows
 from jobs.inputs import keep_inputs
+from jobs.limits import NO_LIMITS, Limits, check_open, check_rows
 from jobs.queue.intake import NewJob
 from jobs.settings import OnUncertain
 
@@ -35,6 +37,12 @@ class Common:
     project_id: str
     on_uncertain: OnUncertain
     defaults: Mapping[str, Any]
+    limits: Limits = NO_LIMITS
+
+    def check_limits(self, db: Connection, batch_id: str) -> None:
+        """Raise LimitReached if rows that were added were too many."""
+        check_rows(db, batch_id, self.limits)
+        check_open(db, self.project_id, self.limits)
 
     def job_of(self, parts: Parts, row: int, raw: Any) -> NewJob | list[Fault]:
         """The job of a row, or what is wrong with it."""
@@ -113,6 +121,7 @@ class Loader:
         now = database.now()
         with database.transaction() as db:
             refused |= add_rows(db, project_id, self._batch_id, jobs, now)
+            self._common.check_limits(db, self._batch_id)
         self._next += len(lines)
         self.report.rows += len(lines)
         for row in sorted(refused):

@@ -1,13 +1,11 @@
-"""What callers say of webhooks, and how one is shown."""
+"""What callers say of webhooks, and the form of the answers."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from sqlalchemy import Row
 
 from api.bodies import Body, Moment, WebhookUrl, storable_text
-from jobs.public import when
 from jobs.webhooks.endpoints import TYPES
 
 Type = Literal[
@@ -73,6 +71,13 @@ class WebhookWithSecret(WebhookAnswer):
     secret: str
 
 
+class WebhookSecretAnswer(BaseModel):
+    """What receivers of a project's jobs check signatures with."""
+
+    secret: str
+    rotated_at: datetime | None
+
+
 class WebhookPage(BaseModel):
     """Some endpoints, the newest first."""
 
@@ -109,39 +114,3 @@ class Replayed(BaseModel):
     """How many deliveries are tried again."""
 
     replayed: int
-
-
-def webhook_public(row: Row[Any]) -> dict[str, Any]:
-    """The public form of an endpoint."""
-    return {
-        "id": row.id,
-        "url": row.url,
-        "events": row.events,
-        "description": row.description,
-        "named_only": row.is_named,
-        "enabled": row.disabled_at is None,
-        "disabled_reason": row.disabled_reason,
-        "failing_since": when(row.failing_since),
-        "rotated_at": when(row.rotated_at),
-        "created_at": when(row.created_at),
-    }
-
-
-def delivery_public(row: Row[Any]) -> dict[str, Any]:
-    """The public form of a delivery."""
-    state = "waiting" if row.ended_at is None else "delivered" if row.delivered_at else "failed"
-    return {
-        "id": row.id,
-        "webhook_id": row.endpoint_id,
-        "type": row.type,
-        "subject_id": row.subject_id,
-        "state": state,
-        "tries": row.tries,
-        "last_status": row.last_status,
-        "last_error": row.last_error,
-        "last_answer": row.last_answer,
-        "next_try_at": when(row.due_at) if row.ended_at is None else None,
-        "created_at": when(row.created_at),
-        "delivered_at": when(row.delivered_at),
-        "payload": row.payload,
-    }

@@ -5,7 +5,7 @@ Only `transaction()`, and whoever is `connected()`, commit.
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -140,6 +140,15 @@ def begin_sqlite(connection: Connection) -> None:
     """Take the write lock at the start: a later upgrade would fail instead of waiting."""
     reading = connection.get_execution_options().get("reading", False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def ensure_all(db: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
+    """Insert the rows whose keys are not there yet; returns how many were inserted."""
+    if not rows:
+        return 0
+    dialect = sqlite_insert if db.dialect.name == "sqlite" else postgres_insert
+    statement = dialect(table).on_conflict_do_nothing().returning(*table.primary_key)
+    return len(db.execute(statement, rows).all())
 
 
 def ensure(db: Connection, table: Table, row: dict[str, Any]) -> bool:

@@ -9,6 +9,12 @@
     │   ├── NotUploaded        the file of an announced upload is not there yet
     │   └── LostLease          a late writer: somebody else owns the job now
     ├── StorageError           the bucket did not do it; a retry may help
+    │   └── ObjectMissing      it answers, and has no such object
+    ├── LimitReached           the key may not do so much; a retry may help
+    │   ├── TooManyRequests    in a second
+    │   ├── TooManyJobs        that have not ended
+    │   ├── TooManyRows        in one batch
+    │   └── TooManyBytes       in a day
     ├── AddressRefused         an address that a user gave is not one that may be called
     ├── DownloadRefused        what is there is not taken: too large, compressed, not found
     ├── Unreachable            what is behind such an address did not answer; a retry may help
@@ -124,12 +130,60 @@ class LostLease(Conflict):
     code = "lost_lease"
 
 
+class LimitReached(DarkroomError):
+    """The key may not do so much."""
+
+    code = "limit_reached"
+    status = 429
+    retryable = True
+    #: When a retry may help.
+    retry_after_seconds: float = 60
+
+    def __init__(
+        self, message: str | None = None, *, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message)
+        if retry_after_seconds is not None:
+            self.retry_after_seconds = retry_after_seconds
+
+
+class TooManyRequests(LimitReached):
+    """The key may not send so many requests in a second."""
+
+    code = "too_many_requests"
+
+
+class TooManyJobs(LimitReached):
+    """The project has as many open jobs as the key may add to."""
+
+    code = "too_many_open_jobs"
+    retry_after_seconds = 5
+
+
+class TooManyRows(LimitReached):
+    """The key may not put so many rows into one batch."""
+
+    code = "too_many_rows"
+    #: Only an operator can raise it.
+    retry_after_seconds = 3600
+
+
+class TooManyBytes(LimitReached):
+    """The key may not upload so much in a day."""
+
+    code = "too_many_bytes"
+
+
 class StorageError(DarkroomError):
     """The bucket did not do it."""
 
     code = "storage_unavailable"
     status = 503
     retryable = True
+
+
+class ObjectMissing(StorageError):
+    """The bucket does not hold it."""
 
 
 class AddressRefused(DarkroomError):

@@ -1,6 +1,6 @@
 """Questions about jobs: one, many, their outputs and their story. Nothing is changed here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -78,21 +78,17 @@ def attempts_of(db: Connection, job_id: str) -> list[Row[Any]]:
     )
 
 
-def walk_batch(db: Connection, batch_id: str) -> Iterator[tuple[Row[Any], list[Row[Any]]]]:
-    """Every job of a batch with its outputs, in the order of its rows, a page at a time."""
-    last = -1
-    while True:
-        page = list(
-            db.execute(
-                select(JOB)
-                .where(JOB.c.batch_id == batch_id, JOB.c.row > last)
-                .order_by(JOB.c.row)
-                .limit(PAGE)
-            )
+def page_of_batch(
+    db: Connection, batch_id: str, *, after: int
+) -> list[tuple[Row[Any], list[Row[Any]]]]:
+    """The jobs behind a row of a batch with their outputs, some of them, in the rows' order."""
+    page = list(
+        db.execute(
+            select(JOB)
+            .where(JOB.c.batch_id == batch_id, JOB.c.row > after)
+            .order_by(JOB.c.row)
+            .limit(PAGE)
         )
-        if not page:
-            return
-        outputs = outputs_of(db, [row.id for row in page])
-        for row in page:
-            yield row, outputs.get(row.id, [])
-        last = page[-1].row
+    )
+    outputs = outputs_of(db, [row.id for row in page])
+    return [(row, outputs.get(row.id, [])) for row in page]

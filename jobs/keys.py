@@ -5,7 +5,7 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from jobs.db import Database, ensure
-from jobs.errors import NotFound
+from jobs.errors import Conflict, NotFound
+from jobs.limits import NO_LIMITS, Limits
 from jobs.models import Project, table
 from jobs.models_api import ApiKey
 
@@ -49,6 +50,7 @@ class Caller:
     key_id: str
     project_id: str
     scopes: frozenset[Scope]
+    limits: Limits = NO_LIMITS
 
     def may(self, scope: Scope) -> bool:
         """Whether a key with these scopes may do what asks for `scope`."""
@@ -62,6 +64,7 @@ def create_key(
     now: datetime,
     *,
     expires_at: datetime | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> tuple[str, str]:
     """Make a key, and its project if need be; returns the key itself, once, and its id."""
     key_id, secret = secrets.token_hex(6), secrets.token_hex(24)
@@ -73,6 +76,7 @@ def create_key(
         "scopes": sorted(set(scopes)),
         "created_at": now,
         "expires_at": expires_at,
+        "limits": limits.as_row(),
     }
     db.execute(insert(KEY), row)
     return f"dk_{key_id}_{secret}", key_id
@@ -96,6 +100,48 @@ def revoke_key(db: Connection, key_id: str, now: datetime) -> None:
         raise NotFound(f"there is no key {key_id}")
 
 
+def rotate_key(
+    db: Connection, key_id: str, now: datetime, *, overlap: timedelta
+) -> tuple[str, str]:
+    """A new key with the same project, scopes, limits and length of life; the old one ends after
+    the overlap. Raises NotFound, and Conflict for one that has ended."""
+    old = get_key(db, key_id)
+    if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
+        raise Conflict(f"the key {key_id} has ended; create another one")
+    life = None if old.expires_at is None else old.expires_at - old.created_at
+    end = now + overlap if old.expires_at is None else min(old.expires_at, now + overlap)
+    db.execute(update(KEY).where(KEY.c.id == key_id).values(expires_at=end))
+    return create_key(
+        db,
+        old.project_id,
+        old.scopes,
+        now,
+        expires_at=None if life is None else now + life,
+        limits=limits_of(old),
+    )
+
+
+def set_limits(db: Connection, key_id: str, changes: Mapping[str, int | None]) -> Limits:
+    """Change some of a key's limits; returns all of them. Raises NotFound and ValidationError."""
+    row = get_key(db, key_id)
+    limits = Limits.model_validate({**(row.limits or {}), **changes})
+    db.execute(update(KEY).where(KEY.c.id == key_id).values(limits=limits.as_row()))
+    return limits
+
+
+def get_key(db: Connection, key_id: str) -> Row[Any]:
+    """A key's row, which nobody else changes meanwhile; raises NotFound."""
+    row = db.execute(select(KEY).where(KEY.c.id == key_id).with_for_update()).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no key {key_id}")
+    return row
+
+
+def limits_of(row: Row[Any]) -> Limits:
+    """A key's limits."""
+    return Limits.model_validate(row.limits) if row.limits else NO_LIMITS
+
+
 def find_caller(db: Connection, key_id: str, secret_sha256: str, now: datetime) -> Caller | None:
     """Whom this key speaks for; None if it is unknown, revoked or expired."""
     row = db.execute(select(KEY).where(KEY.c.id == key_id)).one_or_none()
@@ -106,7 +152,8 @@ def find_caller(db: Connection, key_id: str, secret_sha256: str, now: datetime) 
         return None
     if row.expires_at is not None and row.expires_at <= now:
         return None
-    return Caller(row.id, row.project_id, frozenset(Scope(scope) for scope in row.scopes))
+    scopes = frozenset(Scope(scope) for scope in row.scopes)
+    return Caller(row.id, row.project_id, scopes, limits_of(row))
 
 
 def note_use(db: Connection, key_id: str, now: datetime) -> None:

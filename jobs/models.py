@@ -160,6 +160,8 @@ class Batch(SQLModel, table=True):
     fronted_at: datetime | None = Field(default=None, sa_type=UtcTime)
     #: Who is to be told of its end.
     webhook_url: str | None = None
+    #: Its end was told; NULL again when one of its jobs is opened again.
+    told_at: datetime | None = Field(default=None, sa_type=UtcTime)
     #: What was begun for all of its jobs and is not over: start, cancel, retry or prioritize.
     bulk_verb: str | None = None
     bulk_since: datetime | None = Field(default=None, sa_type=UtcTime)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Index
+from sqlalchemy import JSON, Index
 from sqlmodel import Field, SQLModel
 
 from jobs.models import Job, Json, UtcTime, table
@@ -21,6 +21,8 @@ class ApiKey(SQLModel, table=True):
     scopes: list[str] = Field(sa_type=Json)
     created_at: datetime = Field(sa_type=UtcTime)
     expires_at: datetime | None = Field(default=None, sa_type=UtcTime)
+    #: By their names; a limit that is not named does not hold.
+    limits: dict[str, int] | None = Field(default=None, sa_type=JSON(none_as_null=True))
     revoked_at: datetime | None = Field(default=None, sa_type=UtcTime)
     #: Written once a minute at the most.
     last_used_at: datetime | None = Field(default=None, sa_type=UtcTime)

@@ -10,13 +10,15 @@ from jobs.models import Big, Json, UtcTime
 
 
 class Endpoint(SQLModel, table=True):
-    """An address that is told of events. Its secret is derived, and stands nowhere."""
+    """An address that is told of events. Secrets are derived, and stand nowhere."""
 
     __table_args__ = (UniqueConstraint("project_id", "url"),)
 
     id: str = Field(primary_key=True)
     project_id: str
     url: str
+    #: The server in `url`: one that hangs does so for all of its addresses.
+    host: str
     description: str = ""
     #: The types that it wants; empty means all.
     events: list[str] = Field(default_factory=list, sa_type=Json)
@@ -25,11 +27,25 @@ class Endpoint(SQLModel, table=True):
     #: Grows with each rotation of its secret.
     generation: int = 0
     rotated_at: datetime | None = Field(default=None, sa_type=UtcTime)
+    #: Of the signer whose secret its owner was shown.
+    mark: str | None = None
     disabled_at: datetime | None = Field(default=None, sa_type=UtcTime)
     disabled_reason: str | None = None
     #: Since when nothing has arrived there.
     failing_since: datetime | None = Field(default=None, sa_type=UtcTime)
     created_at: datetime = Field(sa_type=UtcTime)
+
+
+class WebhookSecret(SQLModel, table=True):
+    """Which secret signs what is told to addresses that a project's jobs and batches name."""
+
+    __tablename__ = "webhook_secret"
+
+    project_id: str = Field(primary_key=True)
+    #: The same as in an endpoint.
+    generation: int = 0
+    rotated_at: datetime | None = Field(default=None, sa_type=UtcTime)
+    mark: str | None = None
 
 
 class Delivery(SQLModel, table=True):
@@ -53,7 +69,7 @@ class Delivery(SQLModel, table=True):
     type: str
     #: The job or the batch.
     subject_id: str
-    #: Of the job's history; for a batch, the number of its jobs' ends.
+    #: The change of which it tells; of a batch, one with which it was over.
     event_id: int = Field(sa_type=Big)
     payload: dict[str, Any] = Field(sa_type=Json)
     due_at: datetime = Field(sa_type=UtcTime)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Row
@@ -13,6 +14,15 @@ from jobs.tallies import Counts
 
 UNKNOWN_JOB, UNKNOWN_BATCH = JobForecast(), BatchForecast()
 
+#: What no admission says of a job, for nothing has happened to it yet.
+UNTOUCHED = {
+    "attempts": 0,
+    "finish_reason": None,
+    "charged_milli": 0,
+    "started_at": None,
+    "finished_at": None,
+}
+
 
 def credits_of(milli: int | None) -> float | int | None:
     """Thousandths as credits: a whole number where it is one."""
@@ -22,8 +32,15 @@ def credits_of(milli: int | None) -> float | int | None:
     return whole if rest == 0 else float(Decimal(milli) / MILLI)
 
 
+def new_job_public(admitted: Mapping[str, Any]) -> dict[str, Any]:
+    """The public form of a job that was let in just now, without a look at the database."""
+    return job_public(SimpleNamespace(**UNTOUCHED, **admitted))
+
+
 def job_public(
-    job: Row[Any], outputs: Sequence[Row[Any]] = (), forecast: JobForecast = UNKNOWN_JOB
+    job: Row[Any] | SimpleNamespace,
+    outputs: Sequence[Row[Any]] = (),
+    forecast: JobForecast = UNKNOWN_JOB,
 ) -> dict[str, Any]:
     """The public form of a job."""
     return {

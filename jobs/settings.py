@@ -23,6 +23,8 @@ OnUncertain = Literal["retry", "hold", "fail"]
 
 RATE_FORM = re.compile(r"(\d+)\s*/\s*(\d+(?:\.\d+)?)\s*s")
 
+ORIGIN_FORM = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
+
 
 class Rate(BaseModel):
     """So many requests in any window of so many seconds."""
@@ -111,6 +113,8 @@ class Settings(BaseSettings):
     darkroom_allow_private_addresses: bool = False
     #: Buckets from which inputs are read, comma separated; every project may name them.
     darkroom_input_buckets: Line = ""
+    #: Origins whose pages may call the HTTP interface, comma separated.
+    darkroom_cors_origins: Line = ""
     darkroom_log: Literal["debug", "info", "warning", "error"] = "info"
     #: Encrypts the API keys that are kept in the database (a Fernet key).
     darkroom_secret_key: SecretStr | None = None
@@ -130,6 +134,11 @@ class Settings(BaseSettings):
             raise ValueError("STABILITY_API_HOST is an address such as https://api.stability.ai")
         if self.stability_api_key is not None and not self.api_keys:
             raise ValueError("STABILITY_API_KEY holds no key")
+        if wrong := [origin for origin in self.cors_origins if not ORIGIN_FORM.fullmatch(origin)]:
+            raise ValueError(
+                f"DARKROOM_CORS_ORIGINS holds {wrong[0]!r}, but an origin is such as "
+                "https://shop.example, without a path"
+            )
         if self.s3_bucket in self.input_buckets:
             raise ValueError("DARKROOM_INPUT_BUCKETS must not hold S3_BUCKET: all may read them")
         return self
@@ -151,6 +160,11 @@ class Settings(BaseSettings):
     def input_buckets(self) -> frozenset[str]:
         """The buckets from which inputs are read."""
         return frozenset(filter(None, map(str.strip, self.darkroom_input_buckets.split(","))))
+
+    @property
+    def cors_origins(self) -> tuple[str, ...]:
+        """The origins whose pages may call the interface."""
+        return tuple(filter(None, map(str.strip, self.darkroom_cors_origins.split(","))))
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from jobs.settings import Settings
 from jobs.stability.client import StabilityClient
 from jobs.telemetry import Changes, log
 from jobs.vault import open_vault
-from jobs.webhooks import deliveries
+from jobs.webhooks import journal
 from jobs.webhooks.announcing import announce
 from workers.app import make_sender
 from workers.dispatcher import Dispatcher
@@ -67,7 +67,7 @@ class Beat:
         self._duties = [
             self._rescue,
             Duty("promises", 60.0, self._forget_promises),
-            Duty("deliveries", 600.0, self._forget_deliveries),
+            Duty("deliveries", 60.0, self._forget_deliveries),
             Duty("tally", 1.0, self._fold),
             Duty("waking", 0.5, lambda: wake_waiting_jobs(database)),
             Duty("schedules", 1.0, lambda: run_due_schedules(database)),
@@ -127,4 +127,4 @@ class Beat:
     def _forget_deliveries(self) -> None:
         now = self._database.now()
         with self._database.transaction() as db:
-            deliveries.forget_old(db, now)
+            journal.forget_old(db, now)

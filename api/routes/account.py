@@ -8,7 +8,7 @@ from api.access import Known, router_for
 from api.answers import Balance, Usage
 from api.parts import Parts, UsesParts
 from jobs import figures, projects, tallies
-from jobs.keys import Scope
+from jobs.keys import Caller, Scope
 from jobs.public import credential_public, credits_of
 from jobs.queue import brakes
 
@@ -18,11 +18,12 @@ router = router_for(Scope.READ, "account")
 @router.get("/v1/usage", response_model=Usage)
 def get_usage(caller: Known, parts: UsesParts) -> JSONResponse:
     """The project's jobs by state, and the credits they cost."""
-    return JSONResponse(usage_of(parts, caller.project_id))
+    return JSONResponse(usage_of(parts, caller))
 
 
-def usage_of(parts: Parts, project_id: str) -> dict[str, Any]:
-    """What a project has, and what keeps it from more."""
+def usage_of(parts: Parts, caller: Caller) -> dict[str, Any]:
+    """What the caller's project has, and what keeps it from more."""
+    project_id = caller.project_id
     with parts.database.reading() as db:
         counts = tallies.counts(db, project_id=project_id)
         terms = projects.terms_of(db, project_id)
@@ -34,6 +35,7 @@ def usage_of(parts: Parts, project_id: str) -> dict[str, Any]:
         "weight": terms.weight,
         "max_in_flight": terms.max_in_flight,
         "paused_by": paused_by,
+        "limits": caller.limits.model_dump(),
     }
 
 

@@ -68,6 +68,7 @@ async def upload_asset(request: Request, caller: Known, parts: UsesParts) -> JSO
     then on its id may be used, and the first use looks at the file."""
     if request.headers.get("content-type", "").partition(";")[0].strip() == "application/json":
         announcement = await announcement_in(request)
+        await parts.meter.count(caller, size_bytes=announcement.bytes, is_request=False)
         shown = await run_in_threadpool(announce, request, parts, caller.project_id, announcement)
     else:
         async with request.form(max_files=1, max_fields=1) as form:

@@ -18,7 +18,7 @@ from api.paths import Id
 from api.rows import Common, Loader, pieces_of
 from jobs import batches, figures, ingest, tallies
 from jobs.errors import Conflict
-from jobs.keys import Scope
+from jobs.keys import Caller, Scope
 from jobs.public import batch_public
 from jobs.queue import bulk
 from jobs.queue.bulk import Bulk
@@ -47,7 +47,7 @@ def create_batch(body: BatchBody, caller: Known, parts: UsesParts) -> JSONRespon
     if body.jobs is None:
         batch_id, report = open_empty(parts, caller.project_id, body), None
     else:
-        batch_id, report = let_list_in(parts, caller.project_id, body)
+        batch_id, report = let_list_in(parts, caller, body)
         parts.nudger.nudge()
     shown = look(parts, caller.project_id, batch_id)
     if report is not None:
@@ -66,7 +66,7 @@ async def add_jobs(
     """Stream rows in. A stream that was cut off goes on from the batch's `next_row`; rows that
     are there already stay as they are."""
     # A stream comes in pieces, between which it must hold no thread.
-    common = await run_in_threadpool(common_of, parts, caller.project_id, batch_id)
+    common = await run_in_threadpool(common_of, parts, caller, batch_id)
     loader = Loader(parts, common, batch_id, from_row=from_row)
     async for lines in pieces_of(request.stream()):
         await run_in_threadpool(loader.add, lines)
@@ -185,11 +185,12 @@ def set_pause(parts: Parts, project_id: str, batch_id: str, *, is_paused: bool) 
     return JSONResponse(look(parts, project_id, batch_id))
 
 
-def common_of(parts: Parts, project_id: str, batch_id: str) -> Common:
+def common_of(parts: Parts, caller: Caller, batch_id: str) -> Common:
     """What the batch said for all of its rows; raises NotFound."""
     with parts.database.reading() as db:
-        batch = batches.get_batch(db, project_id, batch_id)
-    return Common(project_id, batch.on_uncertain, batch.about.get("defaults", {}))
+        batch = batches.get_batch(db, caller.project_id, batch_id)
+    defaults = batch.about.get("defaults", {})
+    return Common(caller.project_id, batch.on_uncertain, defaults, caller.limits)
 
 
 def behind_last(parts: Parts, batch_id: str) -> int:

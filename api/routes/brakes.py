@@ -18,7 +18,7 @@ def pause_project(caller: Known, parts: UsesParts) -> JSONResponse:
     now = parts.database.now()
     with parts.database.transaction() as db:
         brakes.pause_project(db, caller.project_id, now)
-    return JSONResponse(usage_of(parts, caller.project_id))
+    return JSONResponse(usage_of(parts, caller))
 
 
 @router.post("/v1/resume", response_model=Usage)
@@ -27,4 +27,4 @@ def resume_project(caller: Known, parts: UsesParts) -> JSONResponse:
     with parts.database.transaction() as db:
         brakes.resume_project(db, caller.project_id)
     parts.nudger.nudge()
-    return JSONResponse(usage_of(parts, caller.project_id))
+    return JSONResponse(usage_of(parts, caller))

@@ -18,6 +18,7 @@ from jobs.flows import store
 from jobs.flows.public import flow_public
 from jobs.idempotency import fingerprint_of, make_once
 from jobs.keys import Scope
+from jobs.limits import check_open
 
 reading = router_for(Scope.READ, "flows")
 submitting = router_for(Scope.SUBMIT, "flows")
@@ -51,6 +52,8 @@ def submit_flow(
             flow_id, is_new = make_once(
                 db, make, now, project_id=project_id, key=idempotency_key, fingerprint=fingerprint
             )
+        if is_new:
+            check_open(db, project_id, caller.limits)
         shown = show(db, store.find(db, project_id, flow_id))
     parts.nudger.nudge()
     return JSONResponse(shown, 202 if is_new else 200, {"location": f"/v1/flows/{flow_id}"})
@@ -93,6 +96,7 @@ def retry_flow(flow_id: Id, caller: Known, parts: UsesParts) -> JSONResponse:
     now = parts.database.now()
     with parts.database.transaction() as db:
         store.retry(db, caller.project_id, flow_id, now)
+        check_open(db, caller.project_id, caller.limits)
         shown = show(db, store.find(db, caller.project_id, flow_id))
     parts.nudger.nudge()
     return JSONResponse(shown)

@@ -1,6 +1,7 @@
 """`/v1/jobs`: submit, look, wait, cancel, retry."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Body, Header, Query
@@ -17,9 +18,11 @@ from api.problems import InvalidRequest
 from jobs import history
 from jobs.idempotency import fingerprint_of
 from jobs.inputs import keep_inputs
-from jobs.keys import Scope
-from jobs.public import attempt_public, event_public, job_public
+from jobs.keys import Caller, Scope
+from jobs.limits import check_open
+from jobs.public import attempt_public, event_public, job_public, new_job_public
 from jobs.queue import desk
+from jobs.queue.intake import NewJob, admit
 from jobs.search import Question, find_jobs
 from jobs.states import FINAL, JobState
 from jobs.submission import asset_faults, let_in
@@ -55,17 +58,20 @@ def submit_job(
         raise InvalidRequest(faults)
     inputs = keep_inputs(parts.database, parts.storage, project_id, body.inputs, parts.policy)
     job = body.as_new_job(inputs, parts.settings.darkroom_on_uncertain)
-    fingerprint = fingerprint_of(body.model_dump(mode="json")) if idempotency_key else ""
     now = parts.database.now()
     with parts.database.transaction() as db:
         if faults := asset_faults(db, project_id, job):
             raise InvalidRequest(faults)
-        job_id, is_new = let_in(
-            db, job, now, project_id=project_id, key=idempotency_key, fingerprint=fingerprint
-        )
-        shown = show(db, project_id, job_id)
+        if idempotency_key is None:
+            # Half of the time of a submission would go into reading back what was just written.
+            (admitted,) = admit(db, [job], now, project_id=project_id)
+            shown, is_new = new_job_public(admitted), True
+        else:
+            shown, is_new = show_once(db, job, now, project_id, idempotency_key, body)
+        if is_new:
+            check_open(db, project_id, caller.limits)
     parts.nudger.nudge()
-    headers = {"location": f"/v1/jobs/{job_id}"}
+    headers = {"location": f"/v1/jobs/{shown['id']}"}
     return JSONResponse(shown, 202 if is_new else 200, headers)
 
 
@@ -144,7 +150,7 @@ def retry_job(
     body: Annotated[RetryBody | None, Body()] = None,
 ) -> JSONResponse:
     """Open a failed, canceled or skipped job again, with other parameters if you like."""
-    shown = reopen(parts, caller.project_id, job_id, body or RetryBody())
+    shown = reopen(parts, caller, job_id, body or RetryBody())
     parts.nudger.nudge()
     return JSONResponse(shown)
 
@@ -160,13 +166,24 @@ def move_to_front(job_id: Id, caller: Known, parts: UsesParts) -> JSONResponse:
     return JSONResponse(shown)
 
 
-def reopen(parts: Parts, project_id: str, job_id: str, body: RetryBody) -> dict[str, Any]:
+def show_once(
+    db: Connection, job: NewJob, now: datetime, project_id: str, key: str, body: JobBody
+) -> tuple[dict[str, Any], bool]:
+    """The job that this key stands for, and whether it is new; raises OtherBody."""
+    fingerprint = fingerprint_of(body.model_dump(mode="json"))
+    job_id, is_new = let_in(db, job, now, project_id=project_id, key=key, fingerprint=fingerprint)
+    return show(db, project_id, job_id), is_new
+
+
+def reopen(parts: Parts, caller: Caller, job_id: str, body: RetryBody) -> dict[str, Any]:
     """The job as it is after it was opened again."""
+    project_id = caller.project_id
     now = parts.database.now()
     with parts.database.transaction() as db:
         job = history.get_job(db, project_id, job_id)
         params = retried_params(job.operation, job.inputs, body)
         desk.retry(db, project_id, job_id, now, params=params)
+        check_open(db, project_id, caller.limits)
         return show(db, project_id, job_id)
 
 

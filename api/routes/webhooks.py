@@ -1,35 +1,30 @@
-"""`/v1/webhooks`: who is told of jobs, what was told, and telling it again."""
+"""`/v1/webhooks`: who is told of jobs, and what signs it."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Query
 from starlette.responses import JSONResponse, Response
 
 from api.access import Known, router_for
+from api.paging import Cursor, Limit, page
 from api.parts import Parts, UsesParts
 from api.paths import Id
 from api.problems import InvalidRequest
 from api.webhook_bodies import (
-    DeliveryAnswer,
-    DeliveryPage,
-    ReplayBody,
-    Replayed,
     WebhookAnswer,
     WebhookBody,
     WebhookChange,
     WebhookPage,
+    WebhookSecretAnswer,
     WebhookWithSecret,
-    delivery_public,
-    webhook_public,
 )
 from jobs.errors import Fault
 from jobs.keys import Scope
-from jobs.webhooks import deliveries, endpoints
+from jobs.public import when
+from jobs.webhooks import endpoints, seals
+from jobs.webhooks.secrets import Seal
+from jobs.webhooks.shown import webhook_public
 
 router = router_for(Scope.ADMIN, "webhooks")
-
-Cursor = Annotated[str | None, Query(pattern="^[0-9a-z]{26}$")]
-Limit = Annotated[int, Query(ge=1, le=100)]
 
 
 @router.post("/v1/webhooks", status_code=201, response_model=WebhookWithSecret)
@@ -46,6 +41,7 @@ def create_webhook(body: WebhookBody, caller: Known, parts: UsesParts) -> JSONRe
             caller.project_id,
             body.url,
             now,
+            mark=parts.signer.mark,
             events=body.events,
             description=body.description,
         )
@@ -57,12 +53,35 @@ def create_webhook(body: WebhookBody, caller: Known, parts: UsesParts) -> JSONRe
 
 @router.get("/v1/webhooks", response_model=WebhookPage)
 def list_webhooks(
-    caller: Known, parts: UsesParts, cursor: Cursor = None, limit: Limit = 50
+    caller: Known,
+    parts: UsesParts,
+    named_only: bool | None = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
 ) -> JSONResponse:
-    """The newest endpoints, those that jobs named included."""
+    """The newest endpoints; `named_only` tells those that jobs and batches named from the rest."""
     with parts.database.reading() as db:
-        found = endpoints.list_endpoints(db, caller.project_id, before=cursor, limit=limit + 1)
+        found = endpoints.list_endpoints(
+            db, caller.project_id, is_named=named_only, before=cursor, limit=limit + 1
+        )
     return page([webhook_public(row) for row in found], limit)
+
+
+@router.get("/v1/webhooks/secret", response_model=WebhookSecretAnswer)
+def show_project_secret(caller: Known, parts: UsesParts) -> JSONResponse:
+    """What signs the messages to each `webhook_url` of a job or a batch."""
+    with parts.database.transaction() as db:
+        seal = seals.show_project(db, caller.project_id, parts.signer)
+    return project_secret(parts, seal)
+
+
+@router.post("/v1/webhooks/secret/rotate", response_model=WebhookSecretAnswer)
+def rotate_project_secret(caller: Known, parts: UsesParts) -> JSONResponse:
+    """A new one; for a day messages carry the signatures of both."""
+    now = parts.database.now()
+    with parts.database.transaction() as db:
+        seal = seals.rotate_project(db, caller.project_id, parts.signer, now)
+    return project_secret(parts, seal)
 
 
 @router.get("/v1/webhooks/{webhook_id}", response_model=WebhookAnswer)
@@ -84,7 +103,7 @@ def change_webhook(
         if body.enabled is True:
             endpoints.enable(db, webhook_id)
         elif body.enabled is False:
-            endpoints.disable(db, webhook_id, "by hand", now)
+            endpoints.disable(db, webhook_id, endpoints.BY_HAND, now)
     return JSONResponse(look(parts, caller.project_id, webhook_id))
 
 
@@ -103,54 +122,10 @@ def rotate_secret(webhook_id: Id, caller: Known, parts: UsesParts) -> JSONRespon
     now = parts.database.now()
     with parts.database.transaction() as db:
         found = endpoints.get(db, caller.project_id, webhook_id)
-        generation = endpoints.rotate(db, found, now)
-    shown = look(parts, caller.project_id, webhook_id)
-    return JSONResponse(shown | {"secret": parts.signer.secret(webhook_id, generation)})
-
-
-@router.post("/v1/webhooks/{webhook_id}/test", status_code=202, response_model=DeliveryAnswer)
-def send_test(webhook_id: Id, caller: Known, parts: UsesParts) -> JSONResponse:
-    """Send a message of the type `test`; its delivery tells what became of it."""
-    now = parts.database.now()
-    with parts.database.transaction() as db:
+        seals.rotate(db, found, parts.signer, now)
         found = endpoints.get(db, caller.project_id, webhook_id)
-        delivery_id = deliveries.tell_test(db, found, now)
-        shown = delivery_public(deliveries.get(db, caller.project_id, delivery_id))
-    return JSONResponse(shown, 202)
-
-
-@router.get("/v1/webhooks/{webhook_id}/deliveries", response_model=DeliveryPage)
-def list_deliveries(
-    webhook_id: Id, caller: Known, parts: UsesParts, cursor: Cursor = None, limit: Limit = 50
-) -> JSONResponse:
-    """What was told to an endpoint in the last 30 days, the newest first."""
-    with parts.database.reading() as db:
-        endpoints.get(db, caller.project_id, webhook_id)
-        found = deliveries.log_of(db, webhook_id, before=cursor, limit=limit + 1)
-    return page([delivery_public(row) for row in found], limit)
-
-
-@router.post("/v1/webhooks/{webhook_id}/replay", response_model=Replayed)
-def replay_failed(
-    webhook_id: Id, body: ReplayBody, caller: Known, parts: UsesParts
-) -> JSONResponse:
-    """Tell again what was given up."""
-    now = parts.database.now()
-    with parts.database.transaction() as db:
-        endpoints.get(db, caller.project_id, webhook_id)
-        replayed = deliveries.replay_failed(db, webhook_id, body.since, now)
-    return JSONResponse({"replayed": replayed})
-
-
-@router.post("/v1/deliveries/{delivery_id}/replay", status_code=202, response_model=DeliveryAnswer)
-def replay_delivery(delivery_id: Id, caller: Known, parts: UsesParts) -> JSONResponse:
-    """Tell it again, under the same `webhook-id`."""
-    now = parts.database.now()
-    with parts.database.transaction() as db:
-        deliveries.get(db, caller.project_id, delivery_id)
-        deliveries.replay(db, delivery_id, now)
-        shown = delivery_public(deliveries.get(db, caller.project_id, delivery_id))
-    return JSONResponse(shown, 202)
+    secret = parts.signer.secret(webhook_id, found.generation)
+    return JSONResponse(webhook_public(found) | {"secret": secret})
 
 
 def look(parts: Parts, project_id: str, webhook_id: str) -> dict[str, Any]:
@@ -159,9 +134,7 @@ def look(parts: Parts, project_id: str, webhook_id: str) -> dict[str, Any]:
         return webhook_public(endpoints.get(db, project_id, webhook_id))
 
 
-def page(items: list[dict[str, Any]], limit: int) -> JSONResponse:
-    """So many items, and where the next ones begin."""
-    more = len(items) > limit
-    return JSONResponse(
-        {"items": items[:limit], "next_cursor": items[limit - 1]["id"] if more else None}
-    )
+def project_secret(parts: Parts, seal: Seal) -> JSONResponse:
+    """The secret of a seal that was made here."""
+    secret = parts.signer.secret(seal.owner, seal.generation)
+    return JSONResponse({"secret": secret, "rotated_at": when(seal.rotated_at)})

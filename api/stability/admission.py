@@ -14,12 +14,15 @@ from jobs.catalog.storable import shown
 from jobs.catalog.validate import clean
 from jobs.errors import Fault, NotFound
 from jobs.idempotency import fingerprint_of
+from jobs.keys import Caller
+from jobs.limits import check_open
 from jobs.queue.intake import NewJob
 from jobs.submission import asset_faults, let_in
 
 
-def admit_order(parts: Parts, project_id: str, order: Order, key: str | None) -> str:
-    """The id of the order's job; raises InvalidRequest, NotFound and OtherBody."""
+def admit_order(parts: Parts, caller: Caller, order: Order, key: str | None) -> str:
+    """The id of the order's job; raises InvalidRequest, NotFound, OtherBody and TooManyJobs."""
+    project_id = caller.project_id
     params = checked(order)
     inputs = {
         name: "asset:" + add_image(parts.database, parts.storage, project_id, file)
@@ -38,9 +41,11 @@ def admit_order(parts: Parts, project_id: str, order: Order, key: str | None) ->
     with parts.database.transaction() as db:
         if faults := asset_faults(db, project_id, job):
             raise InvalidRequest([as_sent(fault) for fault in faults])
-        job_id, _ = let_in(
+        job_id, is_new = let_in(
             db, job, now, project_id=project_id, key=key, fingerprint=fingerprint_of(told)
         )
+        if is_new:
+            check_open(db, project_id, caller.limits)
     parts.nudger.nudge()
     return job_id
 

@@ -35,9 +35,7 @@ def endpoint_of(operation: Operation) -> Endpoint:
         idempotency_key: IdempotencyKey = None,
     ) -> Response:
         async with order_in(request, operation) as order:
-            job_id = await run_in_threadpool(
-                admit_order, parts, caller.project_id, order, idempotency_key
-            )
+            job_id = await run_in_threadpool(admit_order, parts, caller, order, idempotency_key)
         if operation.mode == "async":
             return accepted(job_id)
         seen = await wait_for(parts, caller.project_id, job_id)

@@ -16,6 +16,7 @@ from jobs.cli.operations import add_to as add_operations
 from jobs.cli.projects import add_to as add_projects
 from jobs.cli.schedules import add_to as add_schedules
 from jobs.cli.services import add_to as add_services
+from jobs.cli.webhooks import add_to as add_webhooks
 from jobs.errors import DarkroomError, InvalidManifest
 from jobs.telemetry import redact
 
@@ -33,6 +34,7 @@ for add_to in (
     add_batches,
     add_flows,
     add_schedules,
+    add_webhooks,
     add_projects,
     add_brakes,
     add_credentials,

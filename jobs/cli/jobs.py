@@ -3,6 +3,7 @@
 import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from jobs.catalog.validate import clean
 from jobs.cli.embed import services
 from jobs.cli.home import Home, open_home, prepare, print_json, settings_for
 from jobs.cli.manifests import pair
+from jobs.cli.webhooks import check_webhook
 from jobs.errors import Conflict, Fault, InvalidJob
 from jobs.forecast import Forecaster
 from jobs.inputs import keep_inputs, policy_of, reference_faults
@@ -52,6 +54,7 @@ def submit(
     wait: Annotated[bool, typer.Option("--wait", help="Until it has ended.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the output here.")] = None,
     priority: Annotated[int, typer.Option(help="Higher is sooner.")] = 10,
+    webhook: Annotated[str | None, typer.Option(help="An address that is told of it.")] = None,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Submit one job."""
@@ -59,7 +62,8 @@ def submit(
     params, files = read_values(find_operation(operation), values or [])
     database = prepare(settings)
     home = Home(settings, database, open_storage(settings))
-    job = new_job(home, operation, params, files, priority)
+    check_webhook(settings, webhook)
+    job = replace(new_job(home, operation, params, files, priority), webhook_url=webhook)
     if not (wait or out):
         job_id = insert(home, job)
         tell(home, job_id, as_json=as_json)

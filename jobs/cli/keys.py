@@ -1,19 +1,28 @@
-"""`darkroom keys`: make, list and revoke the keys of the HTTP interface."""
+"""`darkroom keys`: make, list, limit, rotate and revoke the keys of the HTTP interface."""
 
+import re
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from jobs import keys as store
 from jobs.cli.home import open_home, print_json
 from jobs.keys import PROJECT_FORM, Scope
+from jobs.limits import Limits
 from jobs.models import DEFAULT_PROJECT
 from jobs.public import when
 
-commands = typer.Typer(help="Make, list or revoke API keys.", no_args_is_help=True)
+commands = typer.Typer(help="Make, list, limit, rotate or revoke API keys.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json")]
+KeyId = Annotated[str, typer.Argument(help="The key's id.")]
+
+LIMITS = ", ".join(Limits.model_fields)
+SPAN = re.compile(r"(\d{1,6})([smhd])")
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,6 +35,9 @@ def create(
     project: Annotated[str, typer.Option(help="What the key belongs to.")] = DEFAULT_PROJECT,
     scopes: Annotated[str, typer.Option(help="Comma separated.")] = "submit,read",
     days: Annotated[int | None, typer.Option(min=1, max=3650, help="Until it expires.")] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option(help=f"NAME=NUMBER, of {LIMITS}; may be repeated.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key and show it, this once."""
@@ -34,15 +46,56 @@ def create(
             "is up to 63 small letters, digits, - and _", param_hint="--project"
         )
     wanted = read_scopes(scopes)
+    limits = read_limits(limit or [])
     with open_home() as home:
         now = home.database.now()
         expires_at = now + timedelta(days=days) if days else None
         with home.database.transaction() as db:
-            key, key_id = store.create_key(db, project, wanted, now, expires_at=expires_at)
+            key, key_id = store.create_key(
+                db, project, wanted, now, expires_at=expires_at, limits=limits
+            )
+            row = store.get_key(db, key_id)
+    show_once(key, row, as_json=as_json)
+
+
+@commands.command("limit")
+def set_limits(
+    key_id: KeyId,
+    changes: Annotated[list[str], typer.Argument(help=f"NAME=NUMBER or NAME=none, of {LIMITS}.")],
+    as_json: AsJson = False,
+) -> None:
+    """Change what a key may ask for; it holds within a second."""
+    named = read_changes(changes, hint="CHANGES")
+    with open_home() as home, home.database.transaction() as db:
+        try:
+            limits = store.set_limits(db, key_id, named)
+        except ValidationError as error:
+            raise bad_limit(error, hint="CHANGES") from error
     if as_json:
-        print_json({"key": key, "id": key_id, "project": project, "scopes": sorted(wanted)})
+        print_json({"id": key_id, "limits": limits.model_dump()})
     else:
-        print(f"{key}\nKeep it: it is not shown again. Project {project}, id {key_id}.")
+        print(f"{key_id}: {in_words(limits)}")
+
+
+@commands.command("rotate")
+def rotate(
+    key_id: KeyId,
+    overlap: Annotated[
+        str, typer.Option(help="How long the old key works on: 90s, 30m, 24h or 7d.")
+    ] = "24h",
+    as_json: AsJson = False,
+) -> None:
+    """Make a key like this one and show it, this once; the old one ends after the overlap."""
+    span = read_span(overlap)
+    with open_home() as home:
+        now = home.database.now()
+        with home.database.transaction() as db:
+            key, new_id = store.rotate_key(db, key_id, now, overlap=span)
+            row, old = store.get_key(db, new_id), store.get_key(db, key_id)
+    ends_at = when(old.expires_at)
+    show_once(key, row, as_json=as_json, replaces={"id": key_id, "expires_at": ends_at})
+    if not as_json:
+        print(f"{key_id} ends at {ends_at}.")
 
 
 @commands.command("list")
@@ -52,17 +105,25 @@ def list_keys(
 ) -> None:
     """List the keys, without their secrets."""
     with open_home() as home, home.database.reading() as db:
-        found = store.list_keys(db, project)
+        found, now = store.list_keys(db, project), home.database.now()
     if as_json:
         print_json([public(row) for row in found])
         return
     for row in found:
-        ended = "  revoked" if row.revoked_at else ""
-        print(f"{row.id}  {row.project_id}  {','.join(row.scopes)}{ended}")
+        parts = [row.id, row.project_id, ",".join(row.scopes)]
+        if row.limits:
+            parts.append(in_words(store.limits_of(row)))
+        if row.revoked_at:
+            parts.append("revoked")
+        elif row.expires_at:
+            parts.append(
+                f"{'expired' if row.expires_at <= now else 'expires'} {when(row.expires_at)}"
+            )
+        print("  ".join(parts))
 
 
 @commands.command("revoke")
-def revoke(key_id: Annotated[str, typer.Argument(help="The key's id.")]) -> None:
+def revoke(key_id: KeyId) -> None:
     """End a key; it works for a second more at the most."""
     with open_home() as home:
         now = home.database.now()
@@ -81,12 +142,65 @@ def read_scopes(text: str) -> set[Scope]:
     return wanted
 
 
+def read_limits(texts: Iterable[str]) -> Limits:
+    """The limits of a new key."""
+    try:
+        return Limits.model_validate(read_changes(texts, hint="--limit"))
+    except ValidationError as error:
+        raise bad_limit(error, hint="--limit") from error
+
+
+def read_changes(texts: Iterable[str], *, hint: str) -> dict[str, int | None]:
+    """`requests=50 open-jobs=none`."""
+    changes: dict[str, int | None] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if name not in Limits.model_fields:
+            raise typer.BadParameter(f"{name!r} is no limit; there are {LIMITS}", param_hint=hint)
+        if value != "none" and not re.fullmatch(r"\d{1,16}", value):
+            raise typer.BadParameter(
+                f"write {name}=NUMBER, or {name}=none for no limit", param_hint=hint
+            )
+        changes[name] = None if value == "none" else int(value)
+    return changes
+
+
+def bad_limit(error: ValidationError, *, hint: str) -> typer.BadParameter:
+    """What is wrong with the numbers."""
+    faults = [f"{item['loc'][0]}: {item['msg']}" for item in error.errors(include_url=False)]
+    return typer.BadParameter("; ".join(faults), param_hint=hint)
+
+
+def read_span(text: str) -> timedelta:
+    """`24h`."""
+    found = SPAN.fullmatch(text.strip())
+    if found is None:
+        raise typer.BadParameter("is written as 90s, 30m, 24h or 7d", param_hint="--overlap")
+    return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def in_words(limits: Limits) -> str:
+    """`requests=50 open_jobs=1000`."""
+    named = limits.model_dump(exclude_none=True).items()
+    return " ".join(f"{name}={value}" for name, value in named) or "no limits"
+
+
+def show_once(key: str, row: Any, *, as_json: bool, **more: Any) -> None:
+    """The key itself, for the only time."""
+    if as_json:
+        print_json({"key": key, **public(row), **more})
+    else:
+        print(f"{key}\nKeep it: it is not shown again. Project {row.project_id}, id {row.id}.")
+
+
 def public(row: Any) -> dict[str, Any]:
     """A key as programs see it."""
     return {
         "id": row.id,
         "project": row.project_id,
         "scopes": row.scopes,
+        "limits": store.limits_of(row).model_dump(exclude_none=True),
         "created_at": when(row.created_at),
         "expires_at": when(row.expires_at),
         "revoked_at": when(row.revoked_at),

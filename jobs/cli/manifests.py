@@ -11,6 +11,7 @@ from rich.console import Console
 from jobs.catalog.operation import MILLI
 from jobs.cli.home import open_home, print_json, settings_for
 from jobs.cli.order import EXPORTS, Format, Order, Policy
+from jobs.cli.webhooks import check_webhook
 from jobs.cli.work import run_batch
 from jobs.errors import InvalidManifest
 from jobs.estimates import expected_seconds
@@ -39,6 +40,7 @@ def run(
     format_: Annotated[Format, typer.Option("--format")] = Format.FILES,
     budget: Annotated[str | None, typer.Option(metavar="CREDITS")] = None,
     on_uncertain: Annotated[Policy | None, typer.Option(help="For lost answers.")] = None,
+    webhook: Annotated[str | None, typer.Option(help="An address that is told of its end.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count and price, send nothing.")
     ] = False,
@@ -47,6 +49,7 @@ def run(
 ) -> None:
     """Make a picture, video or model for every row; the same again goes on where it stopped."""
     settings = settings_for("run")
+    check_webhook(settings, webhook)
     expansion = read_expansion(operation, set_ or [], matrix or [], repeat)
     review = check(manifest, expansion)
     if not review.is_sound:
@@ -58,6 +61,7 @@ def run(
         out=out or Path("pictures") / (name or manifest.stem),
         budget_milli=credits_in(budget),
         on_uncertain=on_uncertain,
+        webhook_url=webhook,
         export=EXPORTS[format_],
         as_json=as_json,
         is_agreed=yes,

@@ -40,6 +40,8 @@ class Order:
     out: Path
     budget_milli: int | None
     on_uncertain: Policy | None
+    #: Is told of the end.
+    webhook_url: str | None
     export: Export
     as_json: bool
     is_agreed: bool

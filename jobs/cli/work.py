@@ -119,6 +119,7 @@ def load(home: Home, order: Order, review: Review) -> str:
             "credits_milli": review.credits_milli,
         },
         budget_milli=order.budget_milli,
+        webhook_url=order.webhook_url,
     )
     now = database.now()
     with database.transaction() as db:

@@ -4,7 +4,8 @@ An export may run at any time, and again when there is more.
 
 `item` says what is exported, `folder` guards and writes the folder, `fetch` brings one output,
 `records` shapes the lines of `metadata.jsonl` and `failed.jsonl`, `tally` sums up, and each format
-is one module: `files`.
+is one module: `files`, and `stream` for those who have no folder here. `stored` reads what is to be
+exported from the database.
 """
 
 from jobs.dataset.files import export_files

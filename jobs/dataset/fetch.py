@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from jobs.dataset.folder import replacing
 from jobs.dataset.item import ItemOutput
-from jobs.errors import NotFound, StorageError
+from jobs.errors import NotFound, ObjectMissing, StorageError
 
 CHUNK_BYTES = 2**18
 
@@ -51,7 +51,7 @@ def fetch(output: ItemOutput, open_output: OpenOutput, target: Path) -> Fetched:
                 file.write(chunk)
             if digest.hexdigest() != output.sha256:
                 raise _OtherBytes
-    except (NotFound, _OtherBytes) as error:
+    except (ObjectMissing, NotFound, _OtherBytes) as error:
         return Fetched(output, missing=str(error))
     return Fetched(output, is_new=True)
 

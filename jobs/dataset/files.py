@@ -47,7 +47,7 @@ def export_files(
         metadata = stack.enter_context(replacing(out / "metadata.jsonl"))
         failed = stack.enter_context(replacing(out / "failed.jsonl"))
         # Closed at once after a failure, so that no thread writes on.
-        fetching = stack.enter_context(closing(_fetch_all(items, open_output, out)))
+        fetching = stack.enter_context(closing(fetch_all(items, open_output, out)))
         for item, fetches in fetching:
             tally.add_job(item)
             if item.state in UNMADE:
@@ -69,7 +69,7 @@ def file_name(item: Item, output: ItemOutput) -> str:
     return f"{folder:05}/{item.row:06}-{output.index}.{extension(output.content_type)}"
 
 
-def _fetch_all(
+def fetch_all(
     items: Iterable[Item], open_output: OpenOutput, out: Path
 ) -> Generator[tuple[Item, Fetches], None, None]:
     """The items in their order, each while those after it are already being fetched."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from jobs.durable import Flusher, chunks_of, sha256_of, storage_errors, write_whole
-from jobs.errors import StorageError
+from jobs.errors import ObjectMissing, StorageError
 from jobs.storage.keys import check_key, is_name
 from jobs.storage.probe import probe
 from jobs.storage.protocol import StoredObject, UploadForm
@@ -80,7 +80,10 @@ class FolderStorage:
     def open(self, key: str) -> BinaryIO:
         """Open the file."""
         with storage_errors(f"read {key} in the folder"):
-            return self._path(key).open("rb")
+            try:
+                return self._path(key).open("rb")
+            except FileNotFoundError as error:
+                raise ObjectMissing(f"The bucket does not hold {key}.") from error
 
     def list(self, prefix: str) -> Iterator[str]:
         """Walk the folder below the last slash of the prefix."""

@@ -53,7 +53,7 @@ class Storage(Protocol):
         ...
 
     def open(self, key: str) -> BinaryIO:
-        """Read an object bit by bit; close it afterwards."""
+        """Read an object bit by bit; close it afterwards. Raises ObjectMissing."""
         ...
 
     def list(self, prefix: str) -> Iterator[str]:

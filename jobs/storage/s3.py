@@ -20,7 +20,7 @@ from botocore.exceptions import (
 from urllib3.exceptions import HTTPError
 
 from jobs.durable import CHUNK_BYTES
-from jobs.errors import SettingsError, StorageError
+from jobs.errors import ObjectMissing, SettingsError, StorageError
 from jobs.storage.keys import check_key
 from jobs.storage.probe import probe
 from jobs.storage.protocol import StoredObject, UploadForm
@@ -109,7 +109,10 @@ class S3Storage:
         """Read from the connection, as far as is asked for."""
         place = self._place(key)
         with self._errors("read from"):
-            answer = self._client.get_object(**place)
+            try:
+                answer = self._client.get_object(**place)
+            except self._client.exceptions.NoSuchKey as error:
+                raise ObjectMissing(f"The bucket does not hold {key}.") from error
         return io.BufferedReader(
             Body(answer["Body"], lambda: self._errors("read from")), CHUNK_BYTES
         )

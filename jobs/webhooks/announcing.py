@@ -6,16 +6,18 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from jobs import history, tallies
-from jobs.batches import BATCH
-from jobs.db import ensure
-from jobs.models import Job, new_id, table
-from jobs.public import job_public
+from jobs import history
+from jobs.db import ensure_all
+from jobs.models import Batch, Job, new_id, table
+from jobs.public import job_public, when
 from jobs.states import FINAL, JobState
 from jobs.webhooks import endpoints
+from jobs.webhooks.endings import batches_over, batches_shown
 from jobs.webhooks.endpoints import DELIVERY, ENDPOINT
 
 JOB = table(Job)
+BATCH = table(Batch)
+BATCH_FINISHED = "batch.finished"
 
 
 def announce(db: Connection, events: Sequence[Row[Any]], now: datetime) -> int:
@@ -24,14 +26,19 @@ def announce(db: Connection, events: Sequence[Row[Any]], now: datetime) -> int:
     It belongs into the transaction that takes the events, so that none is told twice or not at all.
     """
     told = [(event, kind) for event in events if (kind := type_of(event)) is not None]
-    if not told:
-        return 0
     everywhere = project_endpoints(db, {event.project_id for event, _ in told})
     rows = [
         *job_rows(db, told, everywhere, now),
-        *batch_rows(db, [event for event, _ in told], everywhere, now),
+        *batch_rows(db, events, everywhere, now),
     ]
-    return sum(ensure(db, DELIVERY, row) for row in rows)
+    return ensure_all(db, DELIVERY, to_endpoints_that_stay(db, rows)) if rows else 0
+
+
+def to_endpoints_that_stay(db: Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows without those to endpoints that are being removed; no other goes before them."""
+    wanted = select(ENDPOINT.c.id).where(ENDPOINT.c.id.in_({row["endpoint_id"] for row in rows}))
+    kept = set(db.execute(wanted.with_for_update(read=True, key_share=True)).scalars())
+    return [row for row in rows if row["endpoint_id"] in kept]
 
 
 def type_of(event: Row[Any]) -> str | None:
@@ -48,6 +55,8 @@ def type_of(event: Row[Any]) -> str | None:
 def project_endpoints(db: Connection, projects: set[str]) -> dict[str, list[Row[Any]]]:
     """The endpoints that hear of all jobs, by project."""
     found: dict[str, list[Row[Any]]] = {}
+    if not projects:
+        return found
     wanted = select(ENDPOINT).where(
         ENDPOINT.c.project_id.in_(projects), ~ENDPOINT.c.is_named, ENDPOINT.c.disabled_at.is_(None)
     )
@@ -71,9 +80,9 @@ def job_rows(
     ]
     shown = jobs_shown(db, {event.job_id for event, _, _ in heard})
     for event, kind, told_to in heard:
-        payload = {"type": kind, "timestamp": event.at.isoformat(), "data": shown[event.job_id]}
+        payload = {"type": kind, "timestamp": when(event.at), "data": shown[event.job_id]}
         for endpoint in told_to:
-            yield delivery(endpoint, kind, event.job_id, event.id, payload, now)
+            yield delivery(endpoint, event.job_id, event.id, payload, now)
 
 
 def batch_rows(
@@ -85,27 +94,17 @@ def batch_rows(
     """The deliveries of batches whose last jobs have ended with these events."""
     ended = {e.batch_id: e for e in events if e.batch_id is not None and e.target in FINAL}
     named = named_endpoints(db, BATCH, set(ended), now)
-    kind = "batch.finished"
-    for batch_id, event in ended.items():
-        told_to = listeners(event, kind, batch_id, named, everywhere)
-        if not told_to:
-            continue
-        batch = db.execute(select(BATCH).where(BATCH.c.id == batch_id)).one()
-        counts = tallies.counts(db, batch_id=batch_id)
-        if batch.loaded_at is None or counts.finished < counts.total:
-            continue
-        data = {
-            "id": batch_id,
-            "name": batch.name,
-            "size": batch.size,
-            "counts": {str(state): n for state, n in counts.by_state.items()},
-        }
-        payload = {"type": kind, "timestamp": event.at.isoformat(), "data": data}
-        for endpoint in told_to:
-            # The same end, seen by two who count at once, is one event: the charges and the
-            # states are the same. A batch that is retried ends anew, with other figures.
-            number = counts.charged_milli + counts.total
-            yield delivery(endpoint, kind, batch_id, number, payload, now)
+    heard = {
+        batch_id: told_to
+        for batch_id, event in ended.items()
+        if (told_to := listeners(event, BATCH_FINISHED, batch_id, named, everywhere))
+    }
+    over = batches_over(db, events, set(heard), now)
+    for batch_id, data in batches_shown(db, over):
+        event = ended[batch_id]
+        payload = {"type": BATCH_FINISHED, "timestamp": when(event.at), "data": data}
+        for endpoint in heard[batch_id]:
+            yield delivery(endpoint, batch_id, event.id, payload, now)
 
 
 def named_endpoints(
@@ -161,7 +160,6 @@ def jobs_shown(db: Connection, ids: set[str]) -> dict[str, dict[str, Any]]:
 
 def delivery(
     endpoint: Row[Any],
-    kind: str,
     subject_id: str,
     event_id: int,
     payload: dict[str, Any],
@@ -172,7 +170,7 @@ def delivery(
         "id": new_id(),
         "project_id": endpoint.project_id,
         "endpoint_id": endpoint.id,
-        "type": kind,
+        "type": payload["type"],
         "subject_id": subject_id,
         "event_id": event_id,
         "payload": payload,

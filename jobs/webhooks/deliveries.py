@@ -1,19 +1,17 @@
-"""The queue of deliveries: claim, settle, replay, forget."""
+"""The queue of deliveries: take what is due, and write down what came of it."""
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, select, update
 
-from jobs.db import ensure
-from jobs.errors import NotFound
-from jobs.models import new_id
-from jobs.webhooks import endpoints
+from jobs.webhooks import endpoints, seals
 from jobs.webhooks.endpoints import DELIVERY, ENDPOINT
+from jobs.webhooks.secrets import Seal
 
 #: From one try to the next, as the Standard Webhooks propose: three days in all.
 PAUSES = tuple(
@@ -26,9 +24,8 @@ JITTER = 0.1
 PATIENCE = timedelta(days=5)
 #: Whoever died with a delivery leaves it to others after so long.
 LEASE = timedelta(seconds=60)
-#: Deliveries at once to one endpoint, so that a slow one does not keep the others waiting.
+#: Deliveries at once to one host, so that a slow one does not keep the others waiting.
 MOST_TO_ONE = 4
-LIFE = timedelta(days=30)
 GONE = 410
 
 
@@ -47,55 +44,91 @@ class Answer:
         return self.status is not None and 200 <= self.status < 300
 
 
-def claim(
-    db: Connection, now: datetime, *, limit: int, busy: Counter[str]
-) -> Sequence[tuple[Row[Any], Row[Any]]]:
-    """Due deliveries with their endpoints; `busy` counts those under way here, by endpoint."""
-    full = [endpoint_id for endpoint_id, n in busy.items() if n >= MOST_TO_ONE]
+@dataclass(frozen=True)
+class Errand:
+    """A delivery that is to be tried, where to, and what signs it."""
+
+    delivery: Row[Any]
+    endpoint: Row[Any]
+    seal: Seal
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the last one to this endpoint failed, so that this one may well hang."""
+        return self.endpoint.failing_since is not None
+
+
+@dataclass(frozen=True)
+class Room:
+    """How many more may be on their way from here."""
+
+    all: int
+    #: Of them, to endpoints that fail: so many of those cannot keep the others waiting.
+    doubtful: int
+    #: On their way by now.
+    by_host: Counter[str]
+
+
+def claim(db: Connection, now: datetime, room: Room) -> list[Errand]:
+    """Take due deliveries; nobody else takes them before their lease runs out."""
+    full = [host for host, n in room.by_host.items() if n >= MOST_TO_ONE]
     due = (
-        select(DELIVERY)
+        select(DELIVERY.c.id, ENDPOINT.c.host, ENDPOINT.c.failing_since)
+        .join_from(DELIVERY, ENDPOINT, ENDPOINT.c.id == DELIVERY.c.endpoint_id)
         .where(DELIVERY.c.ended_at.is_(None), DELIVERY.c.due_at <= now)
-        .where(DELIVERY.c.endpoint_id.not_in(full))
+        .where(ENDPOINT.c.host.not_in(full))
         .order_by(DELIVERY.c.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
+        .limit(room.all)
+        .with_for_update(skip_locked=True, of=DELIVERY)
     )
-    taken, count = [], Counter(busy)
-    for row in db.execute(due):
-        if count[row.endpoint_id] < MOST_TO_ONE:
-            count[row.endpoint_id] += 1
-            taken.append(row)
-    if not taken:
+    if room.doubtful <= 0:
+        due = due.where(ENDPOINT.c.failing_since.is_(None))
+    ids = fitting(db.execute(due), room)
+    if not ids:
         return []
-    db.execute(
-        update(DELIVERY)
-        .where(DELIVERY.c.id.in_([row.id for row in taken]))
-        .values(due_at=now + LEASE)
-    )
+    leased = update(DELIVERY).where(DELIVERY.c.id.in_(ids)).values(due_at=now + LEASE)
+    taken = db.execute(leased.returning(DELIVERY)).all()
     wanted = select(ENDPOINT).where(ENDPOINT.c.id.in_({row.endpoint_id for row in taken}))
-    known = {row.id: row for row in db.execute(wanted)}
-    return [(row, known[row.endpoint_id]) for row in taken]
+    known = {row.id: (row, seals.seal_of(db, row)) for row in db.execute(wanted).all()}
+    return [Errand(row, *known[row.endpoint_id]) for row in taken]
 
 
-def settle(db: Connection, row: Row[Any], answer: Answer, now: datetime) -> None:
+def fitting(due: Iterable[Row[Any]], room: Room) -> list[str]:
+    """The ids of those for which there is room, the first ones first."""
+    by_host, doubtful, ids = Counter(room.by_host), room.doubtful, []
+    for row in due:
+        is_doubtful = row.failing_since is not None
+        if by_host[row.host] >= MOST_TO_ONE or (is_doubtful and doubtful <= 0):
+            continue
+        by_host[row.host] += 1
+        doubtful -= is_doubtful
+        ids.append(row.id)
+    return ids
+
+
+def settle(db: Connection, delivery: Row[Any], answer: Answer, now: datetime) -> None:
     """Write down what a try came to, and when the next one is."""
-    tries = row.tries + 1
+    tries = delivery.tries + 1
     values: dict[str, Any] = {
         "tries": tries,
         "last_status": answer.status,
         "last_error": answer.error,
         "last_answer": answer.text,
     }
+    mine = update(DELIVERY).where(DELIVERY.c.id == delivery.id)
     if answer.has_arrived:
-        values |= {"delivered_at": now, "ended_at": now}
-        endpoints.change(db, row.endpoint_id, failing_since=None)
-    elif tries > len(PAUSES):
+        db.execute(mine.values(**values, delivered_at=now, ended_at=now))
+        endpoints.note_success(db, delivery.endpoint_id)
+        return
+    if tries > len(PAUSES):
         values |= {"ended_at": now}
     else:
         values |= {"due_at": now + next_pause(tries, answer)}
-    db.execute(update(DELIVERY).where(DELIVERY.c.id == row.id).values(values))
-    if not answer.has_arrived:
-        note_failure(db, row.endpoint_id, answer, now)
+    # Whoever comes back when his lease is gone does not undo what others have settled.
+    db.execute(
+        mine.where(DELIVERY.c.tries == delivery.tries, DELIVERY.c.ended_at.is_(None)).values(values)
+    )
+    note_failure(db, delivery.endpoint_id, answer, now)
 
 
 def next_pause(tries: int, answer: Answer) -> timedelta:
@@ -115,71 +148,3 @@ def note_failure(db: Connection, endpoint_id: str, answer: Answer, now: datetime
         endpoints.change(db, endpoint_id, failing_since=now)
     elif now - found.failing_since > PATIENCE:
         endpoints.disable(db, endpoint_id, f"nothing has arrived for {PATIENCE.days} days", now)
-
-
-def log_of(
-    db: Connection, endpoint_id: str, *, before: str | None = None, limit: int
-) -> Sequence[Row[Any]]:
-    """What was told to an endpoint, the newest first."""
-    wanted = select(DELIVERY).where(DELIVERY.c.endpoint_id == endpoint_id)
-    if before is not None:
-        wanted = wanted.where(DELIVERY.c.id < before)
-    return db.execute(wanted.order_by(DELIVERY.c.id.desc()).limit(limit)).all()
-
-
-def get(db: Connection, project_id: str, delivery_id: str) -> Row[Any]:
-    """A delivery; raises NotFound."""
-    wanted = select(DELIVERY).where(
-        DELIVERY.c.id == delivery_id, DELIVERY.c.project_id == project_id
-    )
-    found = db.execute(wanted).one_or_none()
-    if found is None:
-        raise NotFound("there is no such delivery")
-    return found
-
-
-def replay(db: Connection, delivery_id: str, now: datetime) -> None:
-    """Deliver it again, from the first try on, under the same id."""
-    values = {"tries": 0, "due_at": now, "ended_at": None, "delivered_at": None}
-    db.execute(update(DELIVERY).where(DELIVERY.c.id == delivery_id).values(values))
-
-
-def replay_failed(db: Connection, endpoint_id: str, since: datetime, now: datetime) -> int:
-    """The same for all that were given up since then; returns their number."""
-    done = db.execute(
-        update(DELIVERY)
-        .where(
-            DELIVERY.c.endpoint_id == endpoint_id,
-            DELIVERY.c.created_at >= since,
-            DELIVERY.c.ended_at.is_not(None),
-            DELIVERY.c.delivered_at.is_(None),
-        )
-        .values(tries=0, due_at=now, ended_at=None)
-    )
-    return done.rowcount
-
-
-def tell_test(db: Connection, endpoint: Row[Any], now: datetime) -> str:
-    """A message that tests an endpoint; returns the delivery's id."""
-    delivery_id = new_id()
-    payload = {"type": "test", "timestamp": now.isoformat(), "data": {"webhook": endpoint.id}}
-    row = {
-        "id": delivery_id,
-        "project_id": endpoint.project_id,
-        "endpoint_id": endpoint.id,
-        "type": "test",
-        "subject_id": delivery_id,
-        "event_id": 0,
-        "payload": payload,
-        "due_at": now,
-        "tries": 0,
-        "created_at": now,
-    }
-    ensure(db, DELIVERY, row)
-    return delivery_id
-
-
-def forget_old(db: Connection, now: datetime) -> int:
-    """Forget what was told long ago; returns how many deliveries it was."""
-    old = DELIVERY.c.ended_at.is_not(None) & (DELIVERY.c.created_at < now - LIFE)
-    return db.execute(delete(DELIVERY).where(old)).rowcount

@@ -1,10 +1,11 @@
-"""The endpoints of a project: make, find, change, rotate, disable."""
+"""The endpoints of a project: make, find, change, disable, forget."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from jobs.db import ensure
 from jobs.errors import Conflict, NotFound
@@ -25,8 +26,9 @@ TYPES = (
     "job.uncertain",
     "batch.finished",
 )
-#: Of a project, those that jobs named included.
-MOST_ENDPOINTS = 1000
+#: Of a project; each of its events is a message to every one of them.
+MOST_ENDPOINTS = 100
+BY_HAND = "by hand"
 
 
 def create(
@@ -35,19 +37,30 @@ def create(
     url: str,
     now: datetime,
     *,
+    mark: str,
     events: Sequence[str] = (),
     description: str = "",
 ) -> str:
-    """An endpoint for all jobs of the project; raises Conflict for an address that is one."""
+    """An endpoint for all jobs of the project; raises Conflict for an address that is one.
+
+    `mark` is that of the signer that will show its secret.
+    """
     known = find_by_url(db, project_id, url)
     if known is not None and not known.is_named:
         raise Conflict("there is an endpoint with this address already")
-    if len(list_endpoints(db, project_id, limit=MOST_ENDPOINTS)) >= MOST_ENDPOINTS:
-        raise Conflict(f"a project may have {MOST_ENDPOINTS:,} webhook addresses at the most")
+    if count_of(db, project_id) >= MOST_ENDPOINTS:
+        raise Conflict(f"a project may have {MOST_ENDPOINTS} webhooks at the most")
     endpoint_id = str(name_url(db, project_id, url, now).id)
-    values = {"events": list(events), "description": description, "is_named": False}
-    db.execute(update(ENDPOINT).where(ENDPOINT.c.id == endpoint_id).values(values))
+    about = {"events": list(events), "description": description}
+    change(db, endpoint_id, **about, is_named=False, mark=mark)
+    enable(db, endpoint_id)
     return endpoint_id
+
+
+def count_of(db: Connection, project_id: str) -> int:
+    """How many endpoints hear of all jobs of the project."""
+    wanted = select(func.count()).where(ENDPOINT.c.project_id == project_id, ~ENDPOINT.c.is_named)
+    return int(db.execute(wanted).scalar_one())
 
 
 def name_url(db: Connection, project_id: str, url: str, now: datetime) -> Row[Any]:
@@ -59,6 +72,7 @@ def name_url(db: Connection, project_id: str, url: str, now: datetime) -> Row[An
         "id": new_id(),
         "project_id": project_id,
         "url": url,
+        "host": urlsplit(url).netloc,
         "description": "",
         "events": [],
         "is_named": True,
@@ -89,10 +103,17 @@ def get(db: Connection, project_id: str, endpoint_id: str) -> Row[Any]:
 
 
 def list_endpoints(
-    db: Connection, project_id: str, *, before: str | None = None, limit: int
+    db: Connection,
+    project_id: str,
+    *,
+    is_named: bool | None = None,
+    before: str | None = None,
+    limit: int,
 ) -> Sequence[Row[Any]]:
-    """A project's endpoints, the newest first."""
+    """A project's endpoints, the newest first; all of them, or by whether only jobs name them."""
     wanted = select(ENDPOINT).where(ENDPOINT.c.project_id == project_id)
+    if is_named is not None:
+        wanted = wanted.where(ENDPOINT.c.is_named == is_named)
     if before is not None:
         wanted = wanted.where(ENDPOINT.c.id < before)
     return db.execute(wanted.order_by(ENDPOINT.c.id.desc()).limit(limit)).all()
@@ -104,11 +125,10 @@ def change(db: Connection, endpoint_id: str, **values: Any) -> None:
         db.execute(update(ENDPOINT).where(ENDPOINT.c.id == endpoint_id).values(values))
 
 
-def rotate(db: Connection, endpoint: Row[Any], now: datetime) -> int:
-    """Begin with the next secret; the last one signs too for a day. Returns the generation."""
-    generation = int(endpoint.generation) + 1
-    change(db, endpoint.id, generation=generation, rotated_at=now)
-    return generation
+def note_success(db: Connection, endpoint_id: str) -> None:
+    """It fails no more; one that did not fail is left alone, so that nobody waits for its row."""
+    failing = (ENDPOINT.c.id == endpoint_id) & ENDPOINT.c.failing_since.is_not(None)
+    db.execute(update(ENDPOINT).where(failing).values(failing_since=None))
 
 
 def enable(db: Connection, endpoint_id: str) -> None:
@@ -127,6 +147,17 @@ def disable(db: Connection, endpoint_id: str, reason: str, now: datetime) -> Non
 
 
 def remove(db: Connection, endpoint_id: str) -> None:
-    """Forget an endpoint and what was told to it; jobs that name it are told to nobody."""
+    """Forget an endpoint and what was told to it; jobs that name the address still tell it."""
+    # Nothing more is made for it meanwhile: whoever announces holds a share of this lock.
+    db.execute(select(ENDPOINT.c.id).where(ENDPOINT.c.id == endpoint_id).with_for_update())
     db.execute(delete(DELIVERY).where(DELIVERY.c.endpoint_id == endpoint_id))
     db.execute(delete(ENDPOINT).where(ENDPOINT.c.id == endpoint_id))
+
+
+def forget_named(db: Connection, before: datetime) -> int:
+    """Forget addresses that jobs named long ago and of which no message is left."""
+    told = select(DELIVERY.c.id).where(DELIVERY.c.endpoint_id == ENDPOINT.c.id).exists()
+    # One that somebody disabled stays so for the next job that names it.
+    is_wanted = ENDPOINT.c.disabled_reason.is_not_distinct_from(BY_HAND)
+    old = ENDPOINT.c.is_named & (ENDPOINT.c.created_at < before) & ~told & ~is_wanted
+    return db.execute(delete(ENDPOINT).where(old)).rowcount

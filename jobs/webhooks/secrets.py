@@ -1,4 +1,4 @@
-"""What signs the messages of an endpoint: derived from one secret, so that none is kept."""
+"""What signs messages: secrets derived from one master secret, so that none of them is kept."""
 
 import base64
 import hashlib
@@ -6,8 +6,8 @@ import hmac
 import os
 import secrets
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from jobs.settings import Settings
 
@@ -16,24 +16,42 @@ FILE = "webhook.secret"
 OVERLAP = timedelta(hours=24)
 
 
+@dataclass(frozen=True)
+class Seal:
+    """Which secret signs: everything about it but the secret."""
+
+    owner: str
+    generation: int = 0
+    rotated_at: datetime | None = None
+    #: Of the signer that showed it; None if nobody was shown it yet.
+    mark: str | None = None
+
+
 class Signer:
-    """Knows the secret of every endpoint."""
+    """Knows the secrets of all seals that were made with the same master secret."""
 
     def __init__(self, master: bytes) -> None:
         self._master = master
+        #: Tells this signer from one with another master secret, and nothing else.
+        self.mark = self._derived("the mark of the signer").hex()[:16]
 
-    def secret(self, endpoint_id: str, generation: int) -> str:
-        """The endpoint's secret as its owner keeps it: `whsec_...`."""
-        text = f"webhook {endpoint_id} {generation}".encode()
-        derived = hmac.digest(self._master, text, hashlib.sha256)
-        return "whsec_" + base64.b64encode(derived).decode()
+    def knows(self, seal: Seal) -> bool:
+        """Whether its secret is the one that was shown."""
+        return seal.mark in {None, self.mark}
 
-    def valid(self, endpoint: Any, now: datetime) -> list[str]:
+    def secret(self, owner: str, generation: int) -> str:
+        """The secret as those who check signatures keep it: `whsec_...`."""
+        return "whsec_" + base64.b64encode(self._derived(f"{owner} {generation}")).decode()
+
+    def valid(self, seal: Seal, now: datetime) -> list[str]:
         """The secrets that sign now, the newest first."""
-        found = [self.secret(endpoint.id, endpoint.generation)]
-        if endpoint.rotated_at is not None and now < endpoint.rotated_at + OVERLAP:
-            found.append(self.secret(endpoint.id, endpoint.generation - 1))
+        found = [self.secret(seal.owner, seal.generation)]
+        if seal.rotated_at is not None and now < seal.rotated_at + OVERLAP:
+            found.append(self.secret(seal.owner, seal.generation - 1))
         return found
+
+    def _derived(self, text: str) -> bytes:
+        return hmac.digest(self._master, f"webhook {text}".encode(), hashlib.sha256)
 
 
 def open_signer(settings: Settings) -> Signer:
@@ -41,13 +59,14 @@ def open_signer(settings: Settings) -> Signer:
     if settings.darkroom_secret_key is not None:
         return Signer(settings.darkroom_secret_key.get_secret_value().encode())
     path = settings.home / FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_hex(32).encode())
-    # Of two processes that begin at once one is first, and both read what it wrote.
-    with suppress(FileExistsError):
-        path.hardlink_to(draft)
-    draft.unlink()
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{secrets.token_hex(4)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_hex(32).encode())
+        # Of two processes that begin at once one is first, and both read what it wrote.
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
+        draft.unlink()
     return Signer(path.read_bytes())

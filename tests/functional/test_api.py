@@ -82,10 +82,31 @@ def test_keys_are_listed_without_secrets_and_revoked(shop: Shop) -> None:
     wait_until(lambda: shop.call("GET", "/v1/usage").status_code == 401, "the key is refused")
 
 
+def test_a_key_is_limited_and_rotated(darkroom: Darkroom) -> None:
+    limits = ("--limit", "requests=50", "--limit", "open-jobs=1000")
+    made = darkroom.run("keys", "create", "--project", "shop", *limits, "--json").json
+
+    changed = darkroom.run("keys", "limit", made["id"], "bytes=1000", "requests=none", "--json")
+    rotated = darkroom.run("keys", "rotate", made["id"], "--overlap", "1h", "--json").json
+
+    assert made["limits"] == {"requests": 50, "open_jobs": 1000}
+    assert changed.json["limits"] == {
+        "requests": None,
+        "open_jobs": 1000,
+        "batch_rows": None,
+        "bytes": 1000,
+    }
+    assert rotated["key"] != made["key"]
+    assert (rotated["project"], rotated["limits"]) == ("shop", {"open_jobs": 1000, "bytes": 1000})
+    assert rotated["replaces"]["id"] == made["id"]
+    for wrong in (("limit", made["id"], "requests=0"), ("rotate", made["id"], "--overlap", "soon")):
+        assert darkroom.run("keys", *wrong).code == 2
+
+
 @pytest.mark.parametrize(
     "options",
-    [("--project", "Bad Name"), ("--scopes", "all"), ("--days", "0")],
-    ids=["project", "scopes", "days"],
+    [("--project", "Bad Name"), ("--scopes", "all"), ("--days", "0"), ("--limit", "speed=9")],
+    ids=["project", "scopes", "days", "limit"],
 )
 def test_a_key_that_makes_no_sense_is_refused(darkroom: Darkroom, options: tuple[str, str]) -> None:
     ended = darkroom.run("keys", "create", *options)

@@ -4,6 +4,7 @@ import pickle
 import re
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,6 +125,60 @@ def test_who_waits_too_short_may_wait_again(client: Client) -> None:
         handle.wait(0.05)
 
     assert handle.cancel().wait(1).state == "canceled"
+
+
+def test_a_batch_is_priced_and_exported(client: Client, tmp_path: Path) -> None:
+    rows = [{"params": {"prompt": f"hare {n}"}} for n in range(2)]
+    (core,) = [found for found in client.operations() if found["name"] == CORE]
+    cost = client.estimate({"operation": CORE, **row} for row in rows)
+    batch = client.batch(rows, operation=CORE)
+    for job in client.jobs(batch=batch["id"]):
+        job.wait(60)
+
+    archive = client.export(batch["id"], tmp_path / "hares.tar")
+    lines = client.export(batch["id"], tmp_path / "hares.jsonl", form="jsonl")
+
+    assert cost["credits"] == 2 * core["credits"]["most"]
+    with tarfile.open(archive) as files:
+        assert len([name for name in files.getnames() if name.startswith("00000/")]) == 2
+    assert len(lines.read_text().splitlines()) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hares.jsonl", "hares.tar"]
+
+
+class Refusing(requests.Session):
+    """Refuses the first request."""
+
+    def __init__(self, status: int, wait: str) -> None:
+        super().__init__()
+        self._first: requests.Response | None = requests.Response()
+        self._first.status_code = status
+        self._first.headers["retry-after"] = wait
+
+    def request(self, *args: object, **options: object) -> requests.Response:  # type: ignore[override]
+        first, self._first = self._first, None
+        if first is not None:
+            return first
+        return super().request(*args, **options)  # type: ignore[arg-type]
+
+
+def test_what_is_too_much_for_a_moment_is_sent_again(client: Client) -> None:
+    client._session = Refusing(429, "0")
+
+    assert client.submit(CORE, {"prompt": "a hare"}).state == "queued"
+
+
+@pytest.mark.parametrize(
+    ("status", "wait"), [(429, "3600"), (503, "0")], ids=["too long", "perhaps done"]
+)
+def test_what_cannot_be_repeated_soon_or_safely_is_told(
+    client: Client, status: int, wait: str
+) -> None:
+    client._session = Refusing(status, wait)
+
+    with pytest.raises(DarkroomError) as caught:
+        client.call("POST", "/v1/batches", json={"operation": CORE})
+
+    assert caught.value.status == status
 
 
 def test_a_lost_connection_is_no_second_job(shop: Shop, client: Client) -> None:

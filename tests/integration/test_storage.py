@@ -12,7 +12,7 @@ from types import MappingProxyType
 import pytest
 import requests
 
-from jobs.errors import SettingsError, StorageError
+from jobs.errors import ObjectMissing, SettingsError, StorageError
 from jobs.settings import read_settings
 from jobs.storage import open_storage
 from jobs.storage.folder import FolderStorage
@@ -235,6 +235,13 @@ def test_a_bucket_that_is_not_there_says_so(s3: dict[str, str]) -> None:
         StorageError, match=r"no-such-bucket: 127\.0\.0\.1:\d+ answered NoSuchBucket"
     ):
         storage.check()
+
+
+def test_an_object_that_is_not_there_is_told_apart_from_a_bucket_that_is_not(
+    storage: Storage,
+) -> None:
+    with pytest.raises(ObjectMissing, match=r"p/gone\.png"):
+        storage.open("p/gone.png")
 
 
 def test_missing_credentials_are_named(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

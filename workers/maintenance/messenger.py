@@ -3,9 +3,7 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock, Thread
-from typing import Any
 
-from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.db import Database
@@ -13,13 +11,20 @@ from jobs.guard import guard_of
 from jobs.settings import Settings
 from jobs.telemetry import log
 from jobs.webhooks import deliveries, sending
+from jobs.webhooks.deliveries import Answer, Errand, Room
 from jobs.webhooks.secrets import open_signer
 
-#: Messages on their way at once.
-THREADS = 16
+#: Messages on their way at once; of them, to endpoints that fail.
+THREADS = 24
+DOUBTFUL = 8
 #: Between two looks at the queue, and after a failure of the database.
 LOOK_SECONDS = 0.5
 AWAY_SECONDS = 2.0
+
+SECRET_UNKNOWN = (
+    "secret_unknown: this machine does not know the secret that was shown; set the same "
+    "DARKROOM_SECRET_KEY everywhere, or rotate the secret"
+)
 
 
 class Messenger:
@@ -30,7 +35,7 @@ class Messenger:
         self._guard = guard_of(settings)
         self._signer = open_signer(settings)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="webhook")
-        self._busy: Counter[str] = Counter()
+        self._under_way: dict[str, Errand] = {}
         self._lock = Lock()
 
     def start(self, stopping: Event) -> None:
@@ -56,31 +61,48 @@ class Messenger:
 
     def step(self) -> bool:
         """Send what is due and has room; tells whether there was anything."""
-        with self._lock:
-            busy = Counter(self._busy)
-        room = THREADS - busy.total()
-        if room <= 0:
+        room = self._room()
+        if room.all <= 0:
             return False
         now = self._database.now()
         with self._database.transaction() as db:
-            claimed = deliveries.claim(db, now, limit=room, busy=busy)
-        for row, endpoint in claimed:
+            errands = deliveries.claim(db, now, room)
+        for errand in errands:
             with self._lock:
-                self._busy[endpoint.id] += 1
-            self._pool.submit(self._deliver, row, endpoint)
-        return bool(claimed)
+                self._under_way[errand.delivery.id] = errand
+            self._pool.submit(self._deliver, errand)
+        return bool(errands)
 
-    def _deliver(self, row: Row[Any], endpoint: Row[Any]) -> None:
+    def _room(self) -> Room:
+        with self._lock:
+            errands = list(self._under_way.values())
+        return Room(
+            all=THREADS - len(errands),
+            doubtful=DOUBTFUL - sum(errand.is_doubtful for errand in errands),
+            by_host=Counter(errand.endpoint.host for errand in errands),
+        )
+
+    def _deliver(self, errand: Errand) -> None:
         try:
+            answer = self._try(errand)
             now = self._database.now()
-            keys = self._signer.valid(endpoint, now)
-            answer = sending.send(self._guard, endpoint, row, keys, now)
             with self._database.transaction() as db:
-                deliveries.settle(db, row, answer, self._database.now())
-        except Exception:
-            # Its lease runs out, and it is tried again.
-            log.exception("webhook_failed", delivery=row.id)
+                deliveries.settle(db, errand.delivery, answer, now)
+        except SQLAlchemyError as error:
+            # Its lease runs out, and it is tried again, under the same id.
+            log.warning("webhooks_away", error=type(error).__name__, delivery=errand.delivery.id)
         finally:
             with self._lock:
-                self._busy[endpoint.id] -= 1
-                self._busy += Counter()
+                self._under_way.pop(errand.delivery.id, None)
+
+    def _try(self, errand: Errand) -> Answer:
+        if not self._signer.knows(errand.seal):
+            log.error("webhook_secret_unknown", webhook=errand.endpoint.id)
+            return Answer(None, error=SECRET_UNKNOWN)
+        try:
+            now = self._database.now()
+            return sending.send(self._guard, errand, self._signer.valid(errand.seal, now), now)
+        except Exception:
+            # It counts as a try: one that fails in this way each time is given up in the end.
+            log.exception("webhook_failed", delivery=errand.delivery.id)
+            return Answer(None, error="internal: the message could not be made; see the log")

@@ -18,22 +18,33 @@ def upgrade() -> None:
     """Make them."""
     op.add_column("job", sa.Column("webhook_url", sa.String(), nullable=True))
     op.add_column("batch", sa.Column("webhook_url", sa.String(), nullable=True))
+    op.add_column("batch", sa.Column("told_at", TIME, nullable=True))
     op.create_table(
         "endpoint",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("project_id", sa.String(), nullable=False),
         sa.Column("url", sa.String(), nullable=False),
+        sa.Column("host", sa.String(), nullable=False),
         sa.Column("description", sa.String(), nullable=False),
         sa.Column("events", JSON, nullable=False),
         sa.Column("is_named", sa.Boolean(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("rotated_at", TIME, nullable=True),
+        sa.Column("mark", sa.String(), nullable=True),
         sa.Column("disabled_at", TIME, nullable=True),
         sa.Column("disabled_reason", sa.String(), nullable=True),
         sa.Column("failing_since", TIME, nullable=True),
         sa.Column("created_at", TIME, nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("project_id", "url"),
+    )
+    op.create_table(
+        "webhook_secret",
+        sa.Column("project_id", sa.String(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("rotated_at", TIME, nullable=True),
+        sa.Column("mark", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("project_id"),
     )
     op.create_table(
         "delivery",
@@ -67,6 +78,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop them."""
     op.drop_table("delivery")
+    op.drop_table("webhook_secret")
     op.drop_table("endpoint")
+    op.drop_column("batch", "told_at")
     op.drop_column("batch", "webhook_url")
     op.drop_column("job", "webhook_url")

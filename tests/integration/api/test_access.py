@@ -7,10 +7,13 @@ from sqlalchemy import select
 
 from jobs import keys
 from jobs.db import Database
+from jobs.errors import Conflict, NotFound
 from jobs.keys import Scope
+from jobs.limits import Limits
 from jobs.models import table
 from jobs.models_api import ApiKey
-from tests.integration.api.serving import Client
+from jobs.settings import Settings
+from tests.integration.api.serving import Client, served
 from tests.servers import wait_until
 
 KEY = table(ApiKey)
@@ -76,6 +79,75 @@ def test_a_revoked_key_is_refused_within_a_second_or_so(
     wait_until(
         lambda: stranger.get(JOBS, headers=bearer(key)).status_code == 401, "the key is refused"
     )
+
+
+def test_a_revoked_key_is_refused_by_every_process(
+    stranger: Client, settings: Settings, make_key, database: Database
+) -> None:
+    key = make_key()
+    with served(settings) as other:
+        processes = [stranger, other]
+        assert [to.get(JOBS, headers=bearer(key)).status_code for to in processes] == [200, 200]
+
+        with database.transaction() as db:
+            keys.revoke_key(db, key.split("_")[1], database.now())
+
+        wait_until(
+            lambda: {to.get(JOBS, headers=bearer(key)).status_code for to in processes} == {401},
+            "both refuse the key",
+        )
+
+
+def test_a_rotated_key_may_do_the_same_and_the_old_one_ends_later(
+    stranger: Client, database: Database
+) -> None:
+    now, limits = database.now(), Limits(requests=50, open_jobs=7)
+    with database.transaction() as db:
+        old, old_id = keys.create_key(db, "acme", [Scope.READ], now, limits=limits)
+        new, new_id = keys.rotate_key(db, old_id, now, overlap=timedelta(hours=24))
+        row, replaced = keys.get_key(db, new_id), keys.get_key(db, old_id)
+
+    assert (row.project_id, row.scopes, keys.limits_of(row)) == ("acme", ["read"], limits)
+    assert (row.expires_at, replaced.expires_at) == (None, now + timedelta(hours=24))
+    for key in (old, new):
+        assert stranger.get(JOBS, headers=bearer(key)).status_code == 200
+
+
+def test_a_key_without_an_overlap_ends_at_once(
+    stranger: Client, make_key, database: Database
+) -> None:
+    old = make_key()
+    assert stranger.get(JOBS, headers=bearer(old)).status_code == 200
+
+    with database.transaction() as db:
+        new, _ = keys.rotate_key(db, old.split("_")[1], database.now(), overlap=timedelta())
+
+    wait_until(
+        lambda: stranger.get(JOBS, headers=bearer(old)).status_code == 401, "the old key is refused"
+    )
+    assert stranger.get(JOBS, headers=bearer(new)).status_code == 200
+
+
+def test_rotation_lengthens_no_life(database: Database) -> None:
+    now, day = database.now(), timedelta(days=1)
+    with database.transaction() as db:
+        _, old_id = keys.create_key(db, "acme", [Scope.READ], now, expires_at=now + day)
+        _, new_id = keys.rotate_key(db, old_id, now, overlap=2 * day)
+        ends = [keys.get_key(db, one).expires_at for one in (old_id, new_id)]
+
+    assert ends == [now + day, now + day]
+
+
+def test_a_key_that_has_ended_cannot_be_rotated(database: Database) -> None:
+    now = database.now()
+    with database.transaction() as db:
+        _, expired = keys.create_key(db, "acme", [Scope.READ], now, expires_at=now)
+        _, revoked = keys.create_key(db, "acme", [Scope.READ], now)
+        keys.revoke_key(db, revoked, now)
+
+        for key_id, error in ((expired, Conflict), (revoked, Conflict), ("none", NotFound)):
+            with pytest.raises(error):
+                keys.rotate_key(db, key_id, now, overlap=timedelta())
 
 
 def test_an_expired_key_is_refused(stranger: Client, database: Database) -> None:

@@ -2,12 +2,16 @@
 
 import re
 import socket
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.integration.api.serving import Client
+from jobs.settings import Settings
+from tests.integration.api.conftest import KeyMaker
+from tests.integration.api.serving import Client, served
 
+PREFLIGHT = {"origin": "https://shop.example", "access-control-request-method": "POST"}
 MIB = 1024 * 1024
 
 
@@ -77,3 +81,88 @@ def test_a_body_that_does_not_come_is_not_waited_for(
 
     assert b" 408 " in answer
     assert b"request_timeout" in answer
+
+
+def test_a_method_that_is_not_taken_is_answered_with_those_that_are(client: Client) -> None:
+    answers = [client.call("OPTIONS", path) for path in ("/v1/jobs", f"/v1/webhooks/{'0' * 26}")]
+
+    assert [(answer.status_code, answer.headers["allow"]) for answer in answers] == [
+        (405, "GET, POST"),
+        (405, "DELETE, GET, PATCH"),
+    ]
+
+
+def test_too_many_headers_are_refused(stranger: Client) -> None:
+    answer = stranger.get("/healthz", headers={f"x-{n}": "1" for n in range(101)})
+
+    assert (answer.status_code, answer.json()["code"]) == (431, "headers_too_large")
+
+
+def test_too_large_headers_are_refused(stranger: Client) -> None:
+    answer = stranger.get("/healthz", headers={"x-large": "1" * 40_000})
+
+    assert (answer.status_code, answer.json()["code"]) == (431, "headers_too_large")
+
+
+def test_pages_of_other_origins_may_not_call(stranger: Client) -> None:
+    answer = stranger.call("OPTIONS", "/v1/jobs", headers=PREFLIGHT)
+
+    assert answer.status_code == 405
+    assert not any(name.lower().startswith("access-control") for name in answer.headers)
+
+
+def test_pages_of_an_origin_that_the_settings_name_may_call(settings: Settings) -> None:
+    named = settings.model_copy(update={"darkroom_cors_origins": "https://shop.example"})
+    with served(named) as caller:
+        asked = caller.call("OPTIONS", "/v1/jobs", headers=PREFLIGHT)
+        refused = caller.get("/v1/jobs", headers={"origin": "https://shop.example"})
+        other = caller.call(
+            "OPTIONS", "/v1/jobs", headers=PREFLIGHT | {"origin": "https://x.example"}
+        )
+
+    assert asked.status_code == 200
+    assert asked.headers["access-control-allow-origin"] == "https://shop.example"
+    assert asked.headers["x-content-type-options"] == "nosniff"
+    assert refused.status_code == 401
+    assert refused.headers["access-control-allow-origin"] == "https://shop.example"
+    assert "access-control-allow-origin" not in other.headers
+
+
+def test_every_kind_of_answer_has_safe_headers(client: Client, stranger: Client) -> None:
+    answers = [
+        client.get("/v1/jobs"),
+        stranger.get("/v1/jobs"),
+        client.get("/nowhere"),
+        client.get("/docs"),
+        client.get("/stability/v1/engines/list"),
+    ]
+
+    for answer in answers:
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cache-control"] == "no-store"
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+def test_the_examples_of_the_documents_work(stranger: Client, make_key: KeyMaker) -> None:
+    caller = stranger.with_key(make_key("acme", "admin"))
+    answers = {
+        path: caller.post(path, json=example)
+        for path, operations in caller.get("/openapi.json").json()["paths"].items()
+        for example in examples_of(operations.get("post", {}), caller)
+        if "{" not in path
+    }
+
+    assert {"/v1/jobs", "/v1/batches", "/v1/flows", "/v1/schedules", "/v1/estimate"} <= set(answers)
+    assert {path for path, answer in answers.items() if not answer.ok} == set()
+
+
+def examples_of(operation: dict[str, Any], caller: Client) -> list[Any]:
+    """What the documents show as the JSON body of a call."""
+    content = operation.get("requestBody", {}).get("content", {})
+    schema = content.get("application/json", {}).get("schema", {})
+    name = schema.get("$ref", "").rpartition("/")[2]
+    if name:
+        schema = caller.get("/openapi.json").json()["components"]["schemas"][name]
+    examples: list[Any] = schema.get("examples", [])
+    return examples

@@ -402,6 +402,7 @@ def test_usage_counts_the_projects_jobs_and_credits(client: Client, database: Da
         "weight": 1,
         "max_in_flight": None,
         "paused_by": [],
+        "limits": {"requests": None, "open_jobs": None, "batch_rows": None, "bytes": None},
     }
 
 
@@ -441,3 +442,12 @@ def test_operations_describe_their_parameters(client: Client) -> None:
     assert one["params"]["properties"]["prompt"]["maxLength"] == 10_000
     assert one["credits"] == {"least": 3, "most": 3}
     assert client.get("/v1/operations/generate/none").status_code == 404
+
+
+def test_the_answer_to_a_submission_is_what_a_look_shows(client: Client) -> None:
+    told = submit(client, metadata={"n": [1, 2.5, None]}, run_at="2099-01-01T00:00:00Z")
+
+    seen = client.get(f"/v1/jobs/{told['id']}").json()
+
+    # Only a look knows the job's place among the others.
+    assert told == seen | {"position": None, "eta": None}

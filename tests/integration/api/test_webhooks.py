@@ -39,7 +39,7 @@ def test_a_test_message_is_in_the_log_and_told_again(admin: Client) -> None:
 
     sent = admin.post(f"{path}/test").json()
     (logged,) = admin.get(f"{path}/deliveries").json()["items"]
-    again = admin.post(f"/v1/deliveries/{sent['id']}/replay").json()
+    again = admin.post(f"/v1/webhooks/deliveries/{sent['id']}/replay").json()
     since = datetime.now(UTC).isoformat()
 
     assert (logged["id"], logged["type"], logged["state"]) == (sent["id"], "test", "waiting")
@@ -84,7 +84,7 @@ def test_another_projects_endpoints_are_not_there(
         ("POST", f"{path}/rotate"),
         ("POST", f"{path}/test"),
         ("GET", f"{path}/deliveries"),
-        ("POST", f"/v1/deliveries/{delivery}/replay"),
+        ("POST", f"/v1/webhooks/deliveries/{delivery}/replay"),
     ]
 
     answers = [other.call(method, to, json={}) for method, to in calls]

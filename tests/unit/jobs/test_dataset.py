@@ -3,8 +3,12 @@
 import hashlib
 import io
 import json
+import tarfile
+import tempfile
+import tracemalloc
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO
@@ -12,9 +16,11 @@ from typing import Any, BinaryIO
 import pytest
 
 from jobs.dataset import Item, ItemOutput, Summary, export_files
+from jobs.dataset.stream import tar_of
 from jobs.errors import Conflict, StorageError
 from jobs.manifest import Expansion, JobRow, rows
 
+MADE = datetime(2030, 1, 1, tzinfo=UTC)
 ABOUT = {"batch_id": "b1", "name": "foxes"}
 
 
@@ -343,3 +349,39 @@ def test_a_million_rows_do_not_wait_in_memory(bucket: Bucket, tmp_path: Path) ->
 
     # The first failure surfaces as soon as the window is full.
     assert asked < 100
+
+
+def test_a_stream_ends_early_when_the_bucket_fails(bucket: Bucket) -> None:
+    def broken(key: str) -> BinaryIO:
+        raise StorageError("The bucket does not answer.")
+
+    received: list[bytes] = []
+    with pytest.raises(StorageError):
+        received.extend(tar_of([item(0, bucket.output("a"))], broken, ABOUT, MADE))
+
+    with pytest.raises(tarfile.ReadError), tarfile.open(fileobj=io.BytesIO(b"".join(received))):
+        pass
+
+
+def test_a_stream_holds_little_in_memory_and_leaves_nothing_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    content = bytes(100_000)
+    output = ItemOutput(
+        index=0,
+        key="a",
+        content_type="image/png",
+        bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+    items = (item(row, output) for row in range(600))
+
+    tracemalloc.start()
+    size = sum(map(len, tar_of(items, lambda _: io.BytesIO(content), ABOUT, MADE)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert size > 600 * len(content)
+    assert peak < size / 10
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,102 @@
+"""`/v1/batches/{id}/export`: a batch as a dataset, also while it runs."""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from enum import StrEnum
+from itertools import chain
+from typing import Annotated, Any
+
+from fastapi import Query
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from api.access import Known, router_for
+from api.parts import UsesParts
+from api.paths import Id
+from jobs import batches
+from jobs.dataset.item import Item, ItemOutput
+from jobs.dataset.stored import items_of
+from jobs.dataset.stream import failed_lines, metadata_lines, tar_of
+from jobs.keys import Scope
+from jobs.storage.protocol import Storage
+
+router = router_for(Scope.READ, "batches")
+
+#: Long enough to fetch a large batch by its links.
+LINK_LIFE = timedelta(hours=12)
+#: Lines are sent together up to this size.
+PIECE_BYTES = 64 * 1024
+
+NDJSON = "application/x-ndjson"
+TEXT = {"schema": {"type": "string"}}
+BYTES = {"schema": {"type": "string", "format": "binary"}}
+
+
+class Format(StrEnum):
+    """How a batch is exported."""
+
+    #: A tar with the files, `metadata.jsonl`, `failed.jsonl` and `dataset.json`.
+    FILES = "files"
+    #: The lines of `metadata.jsonl`, each with the `url` of its file.
+    JSONL = "jsonl"
+    #: The jobs that made nothing, as `darkroom run` takes them again.
+    FAILED = "failed"
+
+
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The dataset", "content": {"application/x-tar": BYTES, NDJSON: TEXT}}
+}
+
+
+@router.get("/v1/batches/{batch_id}/export", response_class=Response, responses=ANSWERS)
+def export_batch(
+    batch_id: Id,
+    request: Request,
+    caller: Known,
+    parts: UsesParts,
+    form: Annotated[
+        Format, Query(alias="format", description="A tar of files, links, or what failed.")
+    ] = Format.FILES,
+) -> StreamingResponse:
+    """Export what a batch has made by now, as a stream of any length."""
+    with parts.database.reading() as db:
+        batch = batches.get_batch(db, caller.project_id, batch_id)
+    items = items_of(parts.database, batch_id)
+    match form:
+        case Format.FILES:
+            about = {"batch_id": batch.id, "batch": batch.name, **batch.about}
+            stream = tar_of(items, parts.storage.open, about, batch.created_at)
+            return answer(stream, f"{batch_id}.tar", "application/x-tar")
+        case Format.JSONL:
+            lines = metadata_lines(items, linker(parts.storage, str(request.base_url)))
+        case Format.FAILED:
+            lines = failed_lines(items)
+    return answer(together(lines), f"{batch_id}.{form}.jsonl", NDJSON)
+
+
+def answer(stream: Iterator[bytes], name: str, content_type: str) -> StreamingResponse:
+    """A download. What goes wrong before the first byte is an error with its own status."""
+    first = next(stream, b"")
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(chain([first], stream), 200, headers, content_type)
+
+
+def together(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines, many at a time: each piece costs a turn of a thread."""
+    piece = bytearray()
+    for line in lines:
+        piece += line
+        if len(piece) >= PIECE_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece)
+
+
+def linker(storage: Storage, base: str) -> Callable[[Item, ItemOutput], str]:
+    """Where each file is fetched: at the bucket for some hours, or here with a key."""
+
+    def link(item: Item, output: ItemOutput) -> str:
+        signed = storage.url(output.key, LINK_LIFE)
+        return signed or f"{base}v1/jobs/{item.job_id}/outputs/{output.index}"
+
+    return link

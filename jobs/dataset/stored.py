@@ -1,0 +1,57 @@
+"""A batch as it stands in the database, as items in the order of their rows."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Row
+
+from jobs import history
+from jobs.dataset.item import Item, ItemOutput
+from jobs.db import Database
+
+
+def items_of(database: Database, batch_id: str) -> Iterator[Item]:
+    """Every job of a batch; between its pages nothing is held, however slow the reader is."""
+    last = -1
+    while True:
+        with database.reading() as db:
+            page = history.page_of_batch(db, batch_id, after=last)
+        if not page:
+            return
+        for job, outputs in page:
+            yield as_item(job, outputs)
+        last = page[-1][0].row
+
+
+def as_item(job: Row[Any], outputs: list[Row[Any]]) -> Item:
+    """A job as it is exported."""
+    return Item(
+        row=job.row,
+        job_id=job.id,
+        operation=job.operation,
+        state=job.state,
+        name=job.name,
+        params=job.params,
+        inputs=job.inputs,
+        seed=job.seed,
+        finish_reason=job.finish_reason,
+        credits_milli=job.charged_milli,
+        error=job.error,
+        metadata=job.labels,
+        outputs=tuple(as_output(output) for output in outputs),
+    )
+
+
+def as_output(output: Row[Any]) -> ItemOutput:
+    """A job's output as it is exported."""
+    return ItemOutput(
+        index=output.number,
+        key=output.key,
+        content_type=output.content_type,
+        bytes=output.bytes,
+        sha256=output.sha256,
+        width=output.width,
+        height=output.height,
+        seed=output.seed,
+        finish_reason=output.finish_reason,
+    )

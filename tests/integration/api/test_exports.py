@@ -1,0 +1,190 @@
+"""A batch as a dataset over HTTP."""
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+
+from jobs.dataset import export_files
+from jobs.dataset.stored import items_of
+from jobs.db import Database
+from jobs.manifest import Expansion, rows
+from jobs.models import Output, table
+from jobs.settings import Settings
+from jobs.states import JobState
+from jobs.storage import open_storage
+from jobs.storage.protocol import Storage
+from tests.factories import make_batch, make_job
+from tests.integration.api.serving import Client
+
+#: Longer than a piece that is read at once, and not a multiple of a tar's blocks.
+CONTENT = bytes(range(256)) * 2000 + b"end"
+
+JobMaker = Callable[..., str]
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """One is enough: what is asked of it is tested elsewhere."""
+    return sqlite_url
+
+
+@pytest.fixture
+def bucket(settings: Settings) -> Storage:
+    return open_storage(settings)
+
+
+@pytest.fixture
+def batch_id(database: Database) -> str:
+    with database.transaction() as db:
+        return make_batch(db, project_id="acme", name="hares")
+
+
+@pytest.fixture
+def make(database: Database, bucket: Storage, batch_id: str) -> JobMaker:
+    """Makes a row of the batch, with so many outputs."""
+
+    def make(row: int, state: JobState = JobState.SUCCEEDED, outputs: int = 1) -> str:
+        with database.transaction() as db:
+            job_id = make_job(
+                db,
+                state,
+                project_id="acme",
+                batch_id=batch_id,
+                row=row,
+                operation="generate/core",
+                params={"prompt": f"hare {row}"},
+            )
+            for number in range(outputs):
+                db.execute(insert(table(Output)), put(bucket, job_id, number))
+        return job_id
+
+    return make
+
+
+def put(bucket: Storage, job_id: str, number: int) -> dict[str, Any]:
+    """An output's row, with its bytes in the bucket."""
+    content, key = f"{job_id}-{number}".encode() + CONTENT, f"acme/{job_id}-{number}.png"
+    known = {"content_type": "image/png", "sha256": sha256(content).hexdigest()}
+    bucket.put(key, io.BytesIO(content), size=len(content), metadata={}, **known)
+    return {
+        "job_id": job_id,
+        "number": number,
+        "attempt_id": job_id,
+        "key": key,
+        "bytes": len(content),
+        **known,
+    }
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_the_tar_holds_what_an_export_into_a_folder_writes(
+    client: Client,
+    make: JobMaker,
+    batch_id: str,
+    database: Database,
+    bucket: Storage,
+    tmp_path: Path,
+) -> None:
+    for row in (0, 1, 10_000):
+        make(row, outputs=2)
+    make(2, JobState.FAILED, outputs=0)
+    make(3, JobState.QUEUED, outputs=0)
+
+    answer = client.get(f"/v1/batches/{batch_id}/export")
+    with tarfile.open(fileobj=io.BytesIO(answer.content)) as archive:
+        archive.extractall(tmp_path / "streamed", filter="data")
+
+    about = {"batch_id": batch_id, "batch": "hares"}
+    export_files(items_of(database, batch_id), bucket.open, tmp_path / "written", about)
+    assert answer.headers["content-type"] == "application/x-tar"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{batch_id}.tar"'
+    assert files_in(tmp_path / "streamed") == files_in(tmp_path / "written")
+    assert json.loads((tmp_path / "streamed/dataset.json").read_bytes())["complete"] is False
+
+
+def test_the_same_batch_is_the_same_tar(client: Client, make: JobMaker, batch_id: str) -> None:
+    make(0, outputs=3)
+
+    first, second = (client.get(f"/v1/batches/{batch_id}/export") for _ in range(2))
+
+    assert first.content == second.content
+
+
+def test_what_the_bucket_lost_is_named_and_the_rest_is_there(
+    client: Client, make: JobMaker, batch_id: str, bucket: Storage
+) -> None:
+    make(0)
+    lost = make(1)
+    bucket.delete(f"acme/{lost}-0.png")
+
+    answer = client.get(f"/v1/batches/{batch_id}/export?format=files")
+
+    with tarfile.open(fileobj=io.BytesIO(answer.content)) as archive:
+        names = archive.getnames()
+        report = json.load(archive.extractfile("dataset.json"))  # type: ignore[arg-type]
+    assert names == ["00000/000000-0.png", "metadata.jsonl", "failed.jsonl", "dataset.json"]
+    assert [missing["job_id"] for missing in report["files"]["missing_examples"]] == [lost]
+
+
+def test_links_lead_to_the_files(client: Client, make: JobMaker, batch_id: str) -> None:
+    made = make(0, outputs=2)
+    make(1, JobState.FAILED, outputs=0)
+
+    answer = client.get(f"/v1/batches/{batch_id}/export?format=jsonl")
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert [line["job_id"] for line in lines] == [made, made]
+    assert lines[0]["file_name"] == "00000/000000-0.png"
+    for line in lines:
+        path = line["url"].removeprefix(client.address)
+        assert sha256(client.get(path).content).hexdigest() == line["sha256"]
+
+
+def test_what_failed_can_be_run_again(
+    client: Client, make: JobMaker, batch_id: str, tmp_path: Path
+) -> None:
+    make(0)
+    make(1, JobState.FAILED, outputs=0)
+    make(2, JobState.CANCELED, outputs=0)
+
+    answer = client.get(f"/v1/batches/{batch_id}/export?format=failed")
+
+    manifest = tmp_path / "failed.jsonl"
+    manifest.write_bytes(answer.content)
+    assert [row.params["prompt"] for row in rows(manifest, Expansion())] == ["hare 1", "hare 2"]
+
+
+def test_a_batch_without_rows_is_an_empty_dataset(client: Client, batch_id: str) -> None:
+    answers = {form: client.get(f"/v1/batches/{batch_id}/export?format={form}") for form in FORMS}
+
+    assert {form: answer.status_code for form, answer in answers.items()} == dict.fromkeys(
+        FORMS, 200
+    )
+    assert answers["jsonl"].content == b""
+
+
+FORMS = ("files", "jsonl", "failed")
+
+
+def test_an_unknown_format_is_refused_with_those_that_there_are(
+    client: Client, batch_id: str
+) -> None:
+    answer = client.get(f"/v1/batches/{batch_id}/export?format=zip")
+
+    assert answer.status_code == 422
+    assert all(form in answer.json()["faults"][0]["message"] for form in FORMS)

@@ -1,0 +1,86 @@
+"""Many rows at once are the same rows as one by one."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import insert, select
+
+from jobs.db import Database
+from jobs.inserts import MANY, insert_rows
+from jobs.models import DEFAULT_PROJECT
+from jobs.queue.intake import admit
+from jobs.queue.moves import EVENT, JOB
+from tests.factories import NOW, new_job
+
+TEXTS = [
+    "plain",
+    "quotes \" and ' and \\",
+    "back\nslash \\n",
+    "füchse 狐 🦊",
+    "\x01",
+    "{}",
+    "\\N",
+    "",
+]
+TOUCHED = ("id", "seed")
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = Database(database_url)
+    yield opened
+    opened.close()
+
+
+def stored(database: Database) -> list[dict[str, object]]:
+    with database.reading() as db:
+        rows = db.execute(select(JOB).order_by(JOB.c.row)).mappings().all()
+    return [{name: row[name] for name in row if name not in TOUCHED} for row in rows]
+
+
+def test_rows_in_one_document_are_the_rows_that_single_inserts_make(database: Database) -> None:
+    texts = [TEXTS[number % len(TEXTS)] for number in range(MANY)]
+    jobs = [
+        new_job(
+            row=row,
+            labels={"text": text, "deep": [{"n": 1.5, "none": None}], "big": 2**62},
+            expires_at=NOW + timedelta(microseconds=row + 1) if row % 2 else None,
+        )
+        for row, text in enumerate(texts)
+    ]
+
+    with database.transaction() as db:
+        together = admit(db, jobs, NOW, project_id=DEFAULT_PROJECT)
+    found = stored(database)
+    with database.transaction() as db:
+        db.execute(JOB.delete())
+        for row in together:
+            db.execute(insert(JOB), row)
+
+    assert len(found) == MANY
+    assert found == stored(database)
+
+
+def test_rows_in_one_document_are_numbered_by_the_database(database: Database) -> None:
+    jobs = [new_job(row=row) for row in range(MANY)]
+
+    with database.transaction() as db:
+        admitted = admit(db, jobs, NOW, project_id=DEFAULT_PROJECT)
+
+    with database.reading() as db:
+        events = db.execute(select(EVENT).order_by(EVENT.c.id)).all()
+    assert [event.job_id for event in events] == [row["id"] for row in admitted]
+    assert not any(event.tallied for event in events)
+
+
+def test_nothing_of_a_document_with_a_bad_row_is_kept(database: Database) -> None:
+    with database.transaction() as db:
+        rows = admit(db, [new_job(row=n) for n in range(MANY)], NOW, project_id=DEFAULT_PROJECT)
+        db.execute(JOB.delete())
+    rows[-1] |= {"id": rows[0]["id"]}
+
+    with pytest.raises(Exception, match=r"(?i)unique"), database.transaction() as db:
+        insert_rows(db, JOB, rows)
+
+    assert stored(database) == []
