@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO, Self
+from weakref import finalize
 
 from jobs.errors import StorageError
 
@@ -87,6 +88,14 @@ class Draft:
             self._path.unlink(missing_ok=True)
 
 
+class Flush:
+    """One turn of bringing everything to the disk; kept by those who wait for it."""
+
+    def __init__(self) -> None:
+        self.is_done = False
+        self.error: OSError | None = None
+
+
 class Flusher:
     """Brings files and their names to the disk itself; safe to share between threads.
 
@@ -96,11 +105,18 @@ class Flusher:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._turn = Lock()
-        self._begun = 0
-        self._done = 0
-        #: The flushes that went wrong: the system tells of it once.
-        self._failed: dict[int, OSError] = {}
+        self._opening, self._turn = Lock(), Lock()
+        #: One descriptor for each file system that was found at the folder, for good.
+        self._descriptors: dict[int, int] = {}
+        self._next = Flush()
+
+    def watch(self) -> None:
+        """To be called before anything is written; raises OSError if there is no such folder.
+
+        The system tells of a write that failed later once, and only to those who had the file
+        system open by then.
+        """
+        self._descriptor()
 
     def flush(self, doing: str) -> None:
         """Return once everything written in this file system is on the disk.
@@ -108,37 +124,40 @@ class Flusher:
         Raises StorageError; `doing` is for `storage_errors`.
         """
         # A flush that has begun may have missed what was written last.
-        wanted = self._begun + 1
+        mine = self._next
         with self._turn:
-            if self._done < wanted:
-                self._flush()
-            # The first flush after the writes is the one that they depend on.
-            error = self._failed.get(wanted)
-        if error is not None:
+            if not mine.is_done:
+                self._next = Flush()
+                self._run(mine)
+        # All who waited for it depend on it, and nobody else does.
+        if mine.error is not None:
             with storage_errors(doing):
-                raise error
+                raise mine.error
 
-    def _flush(self) -> None:
-        self._begun += 1
+    def _run(self, flush: Flush) -> None:
         try:
-            sync_file_system(self._folder)
+            sync_file_system(self._descriptor())
         except OSError as error:
-            self._failed[self._begun] = error
-        self._done = self._begun
+            flush.error = error
+        flush.is_done = True
+
+    def _descriptor(self) -> int:
+        device = self._folder.stat().st_dev
+        with self._opening:
+            if device not in self._descriptors:
+                opened = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+                finalize(self, os.close, opened)
+                self._descriptors[device] = opened
+            return self._descriptors[device]
 
 
-def sync_file_system(folder: Path) -> None:
-    """Write to the disk what its file system still holds in memory."""
+def sync_file_system(descriptor: int) -> None:
+    """Write to the disk what the file system of an open file still holds in memory."""
     if SYNCFS is None:
         os.sync()
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if SYNCFS(descriptor) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-    finally:
-        os.close(descriptor)
+    elif SYNCFS(descriptor) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def write_whole(target: Path, chunks: Iterable[bytes], *, doing: str) -> tuple[str, int]:

@@ -11,8 +11,9 @@ import re
 import secrets
 import shutil
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -27,6 +28,8 @@ from jobs.errors import StorageError
 RESERVE_BYTES = 64 << 20
 
 WRITING = "write the spool"
+#: Files that this process keeps to write over.
+MOST_SPENT = 64
 ATTEMPT_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -60,6 +63,9 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._flusher = Flusher(folder)
+        #: Notes of discarded answers: a file system that has deleted thousands of files looks at
+        #: each of them before it makes a new one.
+        self._spent: deque[Path] = deque()
 
     def receive(
         self,
@@ -74,10 +80,11 @@ class Spool:
         What `chunks` raises passes through, and nothing is kept. If the attempt's answer was
         already here (a slow worker and its heir may both fetch it), the first one stays.
         """
-        part = self._file(attempt_id, f"{secrets.token_hex(4)}.part")
-        draft = part.with_suffix(".json.part")
+        part = self._part()
+        draft = self._new_draft()
         with storage_errors(WRITING):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._flusher.watch()
         try:
             sha256, size = write_whole(part, limited(chunks, max_bytes), doing=WRITING)
             note = Note(sha256=sha256, size=size, facts=dict(facts))
@@ -107,7 +114,14 @@ class Spool:
         with storage_errors("clear the spool"):
             # The body goes first: facts alone count for nothing.
             self._file(attempt_id, "body").unlink(missing_ok=True)
-            self._file(attempt_id, "json").unlink(missing_ok=True)
+            note = self._file(attempt_id, "json")
+            if len(self._spent) >= MOST_SPENT:
+                note.unlink(missing_ok=True)
+                return
+            spent = self._part()
+            with suppress(FileNotFoundError):
+                note.rename(spent)
+                self._spent.append(spent)
 
     def pending(self) -> Iterator[str]:
         """The attempts whose answers are here, for the sweep at the start."""
@@ -117,13 +131,12 @@ class Spool:
                     yield body.stem
 
     def clean(self, older_than: timedelta) -> int:
-        """Delete what a crash left half done so long ago; say how many files it was."""
+        """Delete what a crash left half done so long ago; say how many files and folders it was."""
         cleaned, limit = 0, time.time() - older_than.total_seconds()
         with storage_errors("clear the spool"):
-            for path in [*self.folder.glob("*.part"), *self.folder.glob("*.json")]:
-                is_half = path.suffix == ".part" or not path.with_suffix(".body").exists()
-                if is_half and modified_at(path) < limit:
-                    path.unlink(missing_ok=True)
+            for path in self.folder.glob("*"):
+                if is_half(path) and modified_at(path) < limit:
+                    remove(path)
                     cleaned += 1
         return cleaned
 
@@ -132,6 +145,16 @@ class Spool:
         with storage_errors("look at the spool"):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             return shutil.disk_usage(self.folder).free >= size + RESERVE_BYTES
+
+    def _new_draft(self) -> Path:
+        """Where a note is written before it counts: over a spent one, if there is any."""
+        try:
+            return self._spent.popleft()
+        except IndexError:
+            return self._part()
+
+    def _part(self) -> Path:
+        return self.folder / f"{secrets.token_hex(8)}.part"
 
     def _accept(self, attempt_id: str, part: Path, draft: Path, note: Note) -> Spooled:
         """Let a received body count: its facts come first, the second rename is the last word."""
@@ -164,6 +187,22 @@ def limited(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
         if size > max_bytes:
             raise StorageError(f"The answer is larger than {max_bytes:,} bytes.")
         yield chunk
+
+
+def is_half(path: Path) -> bool:
+    """Whether this is nothing unless somebody works on it: folders hold an answer's pictures while
+    they are uploaded."""
+    if path.suffix == ".json":
+        return not path.with_suffix(".body").exists()
+    return path.suffix == ".part" or path.is_dir()
+
+
+def remove(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it; it may be gone already."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def modified_at(path: Path) -> float:

@@ -1,5 +1,6 @@
 """One writer for each process: changes that wait at the same time are committed together."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -36,6 +37,20 @@ def each(db: Connection, changes: Sequence[Change[T]], now: datetime) -> list[T]
     return [change(db, now) for change in changes]
 
 
+class Notice:
+    """A change that need not be committed if something else makes it needless in time."""
+
+    def __init__(self, committer: "Committer", waiting: Waiting) -> None:
+        self._committer = committer
+        self._waiting = waiting
+
+    def withdraw(self) -> bool:
+        """Whether it was not committed, and will not be; an error counts as that, too."""
+        if self._committer.withdraw(self._waiting):
+            return True
+        return self._waiting.future.exception() is not None
+
+
 class Committer:
     """Runs changes in transactions of its own thread.
 
@@ -47,6 +62,8 @@ class Committer:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: deque[Waiting] = deque()
+        #: By the time at which each is to be committed.
+        self._later: deque[tuple[float, Waiting]] = deque()
         self._changed = Condition()
         self._closed = False
         self._thread = Thread(target=self._work, name="committer", daemon=True)
@@ -67,12 +84,29 @@ class Committer:
         """
         waiting = Waiting(verb, item)
         with self._changed:
-            if self._closed:
-                raise RuntimeError("this process is ending")
+            self._check_open()
             self._waiting.append(waiting)
             self._changed.notify()
         result: T = waiting.future.result()
         return result
+
+    def soon(self, verb: Verb[Item, T], item: Item, seconds: float) -> "Notice":
+        """Join in so many seconds, unless it is withdrawn before; all notices wait for as long."""
+        notice = Waiting(verb, item)
+        with self._changed:
+            self._check_open()
+            self._later.append((time.monotonic() + seconds, notice))
+            if len(self._later) == 1:
+                self._changed.notify()
+        return Notice(self, notice)
+
+    def withdraw(self, notice: Waiting) -> bool:
+        """Whether nobody has begun to commit it, and nobody will."""
+        with self._changed:
+            found = next((one for one in self._later if one[1] is notice), None)
+            if found is not None:
+                self._later.remove(found)
+            return found is not None
 
     def close(self) -> None:
         """Commit what waits, and end."""
@@ -95,13 +129,25 @@ class Committer:
                 for one in together:
                     one.future.set_exception(error)
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("this process is ending")
+
     def _gather(self, *, is_patient: bool = True) -> list[Waiting]:
         """What waits now; with patience nothing only means the end."""
         with self._changed:
-            if is_patient:
-                self._changed.wait_for(lambda: self._waiting or self._closed)
+            self._join_due()
+            while is_patient and not self._waiting and not self._closed:
+                until = self._later[0][0] - time.monotonic() if self._later else None
+                self._changed.wait(until)
+                self._join_due()
             size = min(len(self._waiting), MOST_TOGETHER)
             return [self._waiting.popleft() for _ in range(size)]
+
+    def _join_due(self) -> None:
+        now = time.monotonic()
+        while self._later and (self._closed or self._later[0][0] <= now):
+            self._waiting.append(self._later.popleft()[1])
 
     def _commit(self, connection: Connection, together: Sequence[Waiting]) -> None:
         try:

@@ -23,6 +23,10 @@ from workers.resources import Resources
 #: Seconds between tries to reach a bucket that is away, at first and at the most.
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 15.0
+#: What a 64-bit integer of a database holds.
+MOST_NUMBER = 2**63 - 1
+#: All metadata of an object in S3 may have 2 KiB.
+LONGEST_TEXT = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +123,7 @@ def upload(
             content_type=facts.content_type,
             sha256=piece.sha256,
             metadata=object_metadata(output, count),
+            is_final=True,
         )
     return output
 
@@ -209,13 +214,16 @@ def artifacts(spooled: Spooled, folder: Path) -> Iterator[Piece]:
 
 
 def as_int(value: object) -> int | None:
-    """A number out of a header or JSON, or None."""
+    """A number out of a header or JSON, or None; also for one that no database can hold."""
     try:
-        return int(str(value)) if value is not None else None
+        number = int(str(value))
     except ValueError:
         return None
+    return number if abs(number) <= MOST_NUMBER else None
 
 
 def as_text(value: object) -> str | None:
-    """A text, or None."""
-    return value if isinstance(value, str) and value else None
+    """A text as a header of an object can hold it, or None."""
+    if not isinstance(value, str):
+        return None
+    return "".join(c for c in value if c.isascii() and c.isprintable())[:LONGEST_TEXT] or None

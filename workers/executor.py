@@ -48,6 +48,8 @@ from workers.resources import Resources
 LAST_POLL = RESULT_LIFE + timedelta(minutes=30)
 #: Crashes of workers that polled or stored one job before it is put aside.
 MOST_CRASHES = 3
+#: How long the way to the bucket may take before others are told that the bytes are here.
+NOTICE_SECONDS = 0.2
 #: Free space on the spool's disk below which nothing is paid.
 ROOM_BYTES = 64 << 20
 #: How long a job waits whose part of Darkroom is away.
@@ -130,15 +132,34 @@ def step(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
 
 def settle(r: Resources, operation: Operation, claim: Claim, outcome: Outcome) -> None:
     """Commit an outcome, however long the database is away; received bytes go on to the bucket."""
+    if isinstance(outcome, Received):
+        crash_point("spooled")
+        settle(r, operation, *store(r, operation, claim))
+        return
     if isinstance(outcome, Stored):
         crash_point("before_final_commit")
     r.persist_with(settling.settle_all, (claim, outcome))
-    if isinstance(outcome, Received):
-        crash_point("spooled")
-        received = replace(claim, state=JobState.STORING)
-        settle(r, operation, received, deliver(r, operation, received))
-    elif isinstance(outcome, Stored) and claim.attempt_id is not None:
+    if isinstance(outcome, Stored) and claim.attempt_id is not None:
         r.spool.discard(claim.attempt_id)
+
+
+def store(r: Resources, operation: Operation, claim: Claim) -> tuple[Claim, Outcome]:
+    """Bring received bytes to the bucket; the claim by then, and what comes of it.
+
+    That they were received is committed only if this takes its time. A worker that dies before
+    leaves them in its spool, where they are found, as it would between spool and commit anyway.
+    """
+    received = replace(claim, state=JobState.STORING)
+    notice = r.commits.soon(settling.settle_all, (claim, Received()), NOTICE_SECONDS)
+    outcome: Outcome | None = None
+    try:
+        outcome = deliver(r, operation, received)
+    finally:
+        is_untold = notice.withdraw()
+        if is_untold and not isinstance(outcome, Stored):
+            r.persist_with(settling.settle_all, (claim, Received()))
+            is_untold = False
+    return claim if is_untold else received, outcome
 
 
 def submit(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:

@@ -146,8 +146,14 @@ def received(
 
 
 def stored(db: Connection, settled: Sequence[tuple[Claim, Stored]], now: datetime) -> list[bool]:
-    """All outputs are in the bucket: the jobs are done."""
-    kept = move_each(db, [done_move(claim, outcome) for claim, outcome in settled], now)
+    """All outputs are in the bucket: the jobs are done.
+
+    Where nobody had to know before that the bytes had come, it is told now.
+    """
+    fresh = [claim for claim, _ in settled if claim.state != JobState.STORING]
+    learned = learn_answers(db, [(claim, None) for claim in fresh], now) if fresh else []
+    news = dict(zip((claim.id for claim in fresh), learned, strict=True))
+    kept = move_each(db, [done_move(*one, news.get(one[0].id)) for one in settled], now)
     rows = [
         {"job_id": claim.id, "attempt_id": claim.attempt_id, **vars(output)}
         for (claim, outcome), done in zip(settled, kept, strict=True)
@@ -158,18 +164,24 @@ def stored(db: Connection, settled: Sequence[tuple[Claim, Stored]], now: datetim
         db.execute(insert(OUTPUT), rows)
     for (claim, _), done in zip(settled, kept, strict=True):
         if not done:
+            record_late_charge(db, claim, news.get(claim.id, 0), now)
             offer_late(db, claim, JobState.STORING, now)
     return kept
 
 
-def done_move(claim: Claim, outcome: Stored) -> Move:
-    """The last step of a job that went well."""
+def done_move(claim: Claim, outcome: Stored, milli: int | None) -> Move:
+    """The last step of a job that went well; `milli` is what its answer cost, where that is news.
+
+    Then it comes straight from the call, by way of `storing`.
+    """
     filtered = next((o for o in outcome.outputs if o.finish_reason == "CONTENT_FILTERED"), None)
     shown = filtered or outcome.outputs[0]
     return Move(
         claim=claim,
         target=JobState.FILTERED if filtered else JobState.SUCCEEDED,
         verb="filtered" if filtered else "succeeded",
+        via=None if milli is None else (JobState.STORING, "received"),
+        charged_milli=milli or 0,
         changes={
             "finish_reason": shown.finish_reason,
             "seed": claim.seed if shown.seed is None else shown.seed,

@@ -4,10 +4,11 @@ A step costs as many statements for a hundred jobs as for one: on the busiest pa
 number, and not their rows, that takes the time.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection, Update, bindparam, func, insert, update
@@ -23,6 +24,8 @@ class Move:
     claim: Claim
     target: JobState
     verb: str | None
+    #: A state on the way, and the verb that leads there: both steps are one change, and two events.
+    via: tuple[JobState, str] | None = None
     note: str | None = None
     charged_milli: int = 0
     changes: Mapping[str, Any] = field(default_factory=dict)
@@ -50,18 +53,7 @@ def move_each(
         raise Contested(f"{done} of {len(moves)} jobs were still their claims'")
     if done == 0:
         return [False] * len(moves)
-    told = [
-        event_row(
-            move.claim,
-            move.target,
-            now,
-            verb=move.verb,
-            note=move.note,
-            charged_milli=move.charged_milli,
-        )
-        for move in moves
-        if move.verb is not None
-    ]
+    told = [event for move in moves for event in events_of(move, now)]
     if told:
         db.execute(insert(EVENT), told)
     return [True] * len(moves)
@@ -69,9 +61,23 @@ def move_each(
 
 def check_way(move: Move) -> None:
     """Raise ValueError for a change of state that there is not."""
-    origin, target = move.claim.state, move.target
-    if origin != target and not can_move(origin, target):
-        raise ValueError(f"{move.verb}: no way from {origin} to {target}")
+    way = [move.claim.state, *([move.via[0]] if move.via else []), move.target]
+    for origin, target in pairwise(way):
+        if origin != target and not can_move(origin, target):
+            raise ValueError(f"{move.verb}: no way from {origin} to {target}")
+
+
+def events_of(move: Move, now: datetime) -> Iterator[dict[str, Any]]:
+    """What the history says of a move; a charge is told with the first step."""
+    claim, charged_milli = move.claim, move.charged_milli
+    if move.via is not None:
+        state, verb = move.via
+        yield event_row(claim, state, now, verb=verb, note=None, charged_milli=charged_milli)
+        claim, charged_milli = replace(claim, state=state), 0
+    if move.verb is not None:
+        yield event_row(
+            claim, move.target, now, verb=move.verb, note=move.note, charged_milli=charged_milli
+        )
 
 
 def values_of(move: Move, now: datetime, *, keeps_lease: bool) -> dict[str, Any]:

@@ -39,10 +39,12 @@ class FolderStorage:
         content_type: str,
         sha256: str,
         metadata: Mapping[str, str],
+        is_final: bool = False,
     ) -> None:
         """Write beside, check, rename into place, and return once it is on the disk.
 
         Until then whoever brings the bytes still has them, and puts them again after a power cut.
+        A final file of this file system is not copied: it gets a second name.
         """
         target, meta = self._path(key), self._meta_path(key)
         facts = {"sha256": sha256, "content_type": content_type, "metadata": dict(metadata)}
@@ -51,10 +53,14 @@ class FolderStorage:
         doing = f"store {key} in the folder"
         with storage_errors(doing):
             for folder in (self._incoming, target.parent, meta.parent):
-                folder.mkdir(parents=True, exist_ok=True)
+                if not folder.is_dir():
+                    folder.mkdir(parents=True, exist_ok=True)
+            self._flusher.watch()
             try:
-                if write_whole(body, chunks_of(source), doing=doing) != (sha256, size):
-                    raise StorageError(f"The bytes for {key} are not those that were announced.")
+                if not (is_final and link(source, body, size)):
+                    told = write_whole(body, chunks_of(source), doing=doing)
+                    if told != (sha256, size):
+                        raise StorageError(f"The bytes for {key} are not what was announced.")
                 write_whole(note, [json.dumps(facts, indent=1).encode()], doing=doing)
                 # The note goes first, so that a file that can be seen is never without one.
                 note.replace(meta)
@@ -135,6 +141,18 @@ class FolderStorage:
         except (FileNotFoundError, json.JSONDecodeError):
             return None
         return facts
+
+
+def link(source: BinaryIO, target: Path, size: int) -> bool:
+    """Give the file behind `source` a second name; False where that cannot be."""
+    if os.fstat(source.fileno()).st_size != size:
+        return False
+    try:
+        os.link(source.name, target)
+    except OSError:
+        # Another file system, one without links, or a file that is gone from its name.
+        return False
+    return True
 
 
 def remove_empty(folder: Path, top: Path) -> None:

@@ -40,8 +40,12 @@ class Storage(Protocol):
         content_type: str,
         sha256: str,
         metadata: Mapping[str, str],
+        is_final: bool = False,
     ) -> None:
         """Store all bytes of `source`, which can seek; names of metadata are in lower case.
+
+        A final source is a file that was checked, and that nobody changes any more: it may be
+        shared instead of copied.
 
         The whole is never in memory. Once it returns, the object has this sha256; when it raises,
         there is no object, or the one before. The same call again is harmless.

@@ -64,6 +64,7 @@ class S3Storage:
         content_type: str,
         sha256: str,
         metadata: Mapping[str, str],
+        is_final: bool = False,
     ) -> None:
         """Send the bytes with their checksum, which the server compares before it keeps them."""
         # A server would wait in vain for bytes that were announced and do not come.

@@ -147,6 +147,19 @@ def test_without_a_seed_in_the_answer_ours_holds(small: Bucketful) -> None:
     assert output.seed == CLAIM.seed
 
 
+@pytest.mark.parametrize("seed", [10**30, -(2**63) - 1, "9" * 5000, 1.5, [], None])
+@pytest.mark.parametrize("reason", ["SUCCESS\0", "\ud800SUCCESS", "SUC\nCESS", "SUCCESSé", "", 7])
+def test_what_v1_says_of_a_picture_can_always_be_kept(
+    small: Bucketful, seed: object, reason: object
+) -> None:
+    said = artifacts(1)[0] | {"seed": seed, "finishReason": reason}
+    small.receive(json.dumps([said]).encode(), {"content_type": "application/json"})
+
+    (output,) = stored(deliver(small.r, V1, CLAIM))
+
+    assert (output.seed, output.finish_reason) == (CLAIM.seed, "SUCCESS")
+
+
 def artifacts(number: int) -> list[dict[str, Any]]:
     return [
         {
@@ -245,7 +258,7 @@ def test_damaged_media_of_a_poll_are_fetched_again(
     assert isinstance(outcome, Refetch)
     assert outcome.delay >= Gap.poll_gap
     assert small.r.spool.find("attempt") is None
-    assert list(small.r.spool.folder.iterdir()) == []
+    assert list(small.r.spool.folder.glob("*.body")) == []
 
 
 class Fickle:

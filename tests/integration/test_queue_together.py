@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Connection
 
 from jobs.db import Database
-from jobs.history import events_of
+from jobs.history import attempts_of, events_of
 from jobs.models import new_id
-from jobs.outcomes import Accepted, Outcome, Received
+from jobs.outcomes import Accepted, Outcome, Received, Stored
 from jobs.queue import leases
 from jobs.queue.attempts import Intent, begin_all
 from jobs.queue.moves import Claim
@@ -24,6 +24,7 @@ from tests.factories import (
     make_job,
     read_claim,
     read_job,
+    stored_output,
     take_due,
 )
 from workers.commits import Committer, Waiting
@@ -99,6 +100,49 @@ def test_of_a_contested_group_each_gets_its_own_answer(database: Database) -> No
         assert read_job(db, lost.id).state == S.SUBMITTING
         assert verbs(db, lost.id).count("charged_late") == 1
         assert [read_job(db, i).charged_milli for i in (ours.id, lost.id)] == [PRICE, PRICE]
+
+
+def test_what_is_stored_before_anybody_knew_that_it_came_is_told_in_both_steps(
+    database: Database,
+) -> None:
+    # Given two jobs whose bytes came, of which only one has told of it,
+    with database.transaction() as db:
+        told, fresh = (read_claim(db, make_job(db, S.SUBMITTING)) for _ in range(2))
+        settle_all(db, [(told, Received())], NOW)
+        told = read_claim(db, told.id)
+
+    kept = commit(
+        database, [(told, Stored((stored_output(),))), (fresh, Stored((stored_output(),)))]
+    )
+
+    # then their histories are the same, and each has paid once.
+    assert kept == [True, True]
+    with database.reading() as db:
+        for claim in (told, fresh):
+            assert read_job(db, claim.id).state == S.SUCCEEDED
+            assert read_job(db, claim.id).charged_milli == PRICE
+            steps = [(e.verb, e.origin, e.target, e.charged_milli) for e in events_of(db, claim.id)]
+            assert steps[-2:] == [
+                ("received", S.SUBMITTING, S.STORING, PRICE),
+                ("succeeded", S.STORING, S.SUCCEEDED, 0),
+            ]
+            assert attempts_of(db, claim.id)[0].received_at is not None
+
+
+def test_of_what_is_stored_by_a_worker_that_was_fenced_off_the_charge_is_kept(
+    database: Database,
+) -> None:
+    with database.transaction() as db:
+        lost = read_claim(db, make_job(db, S.SUBMITTING))
+        leases.rescue(db, LATER)
+
+    kept = commit(database, [(lost, Stored((stored_output(),)))])
+
+    assert kept == [False]
+    with database.reading() as db:
+        assert read_job(db, lost.id).state == S.SUBMITTING
+        assert read_job(db, lost.id).charged_milli == PRICE
+        assert verbs(db, lost.id).count("charged_late") == 1
 
 
 def test_an_answer_that_comes_twice_in_one_group_is_paid_once(database: Database) -> None:

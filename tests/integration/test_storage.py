@@ -1,6 +1,8 @@
 """The same promises on a folder and on S3."""
 
+import errno
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -36,6 +38,21 @@ def store(
         sha256=hashlib.sha256(payload).hexdigest(),
         metadata=metadata,
     )
+
+
+def store_final(storage: Storage, key: str, file: Path, *, size: int | None = None) -> None:
+    """Put a file that nobody changes any more."""
+    content = file.read_bytes()
+    with file.open("rb") as source:
+        storage.put(
+            key,
+            source,
+            size=len(content) if size is None else size,
+            content_type="image/png",
+            sha256=hashlib.sha256(content).hexdigest(),
+            metadata={},
+            is_final=True,
+        )
 
 
 def read(storage: Storage, key: str) -> bytes:
@@ -180,6 +197,47 @@ def test_the_folder_holds_pictures_and_nothing_else_that_shows(
     assert visible == [tmp_path / "bucket" / "p"]
     assert [path.name for path in visible[0].iterdir()] == ["a.png"]
     assert list((tmp_path / "bucket" / ".incoming").iterdir()) == []
+
+
+def test_a_final_file_is_shared_and_outlives_its_first_name(
+    folder_storage: Storage, tmp_path: Path
+) -> None:
+    original = tmp_path / "original"
+    original.write_bytes(b"bytes")
+
+    for _ in range(2):
+        store_final(folder_storage, "p/a.png", original)
+
+    assert (tmp_path / "bucket" / "p" / "a.png").samefile(original)
+    assert list((tmp_path / "bucket" / ".incoming").iterdir()) == []
+    original.unlink()
+    assert read(folder_storage, "p/a.png") == b"bytes"
+
+
+def test_a_final_file_of_another_size_is_refused(folder_storage: Storage, tmp_path: Path) -> None:
+    original = tmp_path / "original"
+    original.write_bytes(b"bytes")
+
+    with pytest.raises(StorageError, match="not what was announced"):
+        store_final(folder_storage, "p/a.png", original, size=4)
+
+    assert list(folder_storage.list("")) == []
+
+
+def test_a_final_file_of_another_file_system_is_copied(
+    folder_storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = tmp_path / "original"
+    original.write_bytes(b"bytes")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    store_final(folder_storage, "p/a.png", original)
+
+    assert read(folder_storage, "p/a.png") == b"bytes"
+    assert not (tmp_path / "bucket" / "p" / "a.png").samefile(original)
 
 
 def test_a_file_that_a_person_put_there_is_an_object(

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 import requests
@@ -70,7 +71,24 @@ def test_a_discarded_answer_is_gone(spool: Spool) -> None:
     spool.discard("attempt")
 
     assert spool.find("attempt") is None
-    assert files(spool) == []
+    assert list(spool.pending()) == []
+    assert not any(name.startswith("attempt") for name in files(spool))
+
+
+def test_the_files_of_discarded_answers_are_written_over(spool: Spool) -> None:
+    # Given a note that is much longer than the next one,
+    spool.receive("first", [b"bytes"], facts={"seed": "1" * 1000}, max_bytes=10)
+    spool.discard("first")
+
+    for number in range(3):
+        spool.receive(f"next-{number}", [b"bytes"], facts={}, max_bytes=10)
+        found = spool.find(f"next-{number}")
+        assert found is not None
+        assert found.facts == {}
+        spool.discard(f"next-{number}")
+
+    # then one file was enough.
+    assert len(files(spool)) == 1
 
 
 def test_the_sweep_sees_every_whole_answer(spool: Spool) -> None:
@@ -183,6 +201,19 @@ def test_only_old_halves_are_cleaned_up(spool: Spool) -> None:
 
     assert cleaned == 2
     assert files(spool) == ["attempt.body", "attempt.json", "new.0.part"]
+
+
+def test_a_folder_of_pictures_that_a_dead_worker_left_is_cleaned_up(spool: Spool) -> None:
+    receive(spool)
+    folders = [Path(mkdtemp(dir=spool.folder)) for _ in range(2)]
+    for folder in folders:
+        (folder / "0").write_bytes(b"picture")
+    age(folders[0])
+
+    cleaned = spool.clean(timedelta(hours=1))
+
+    assert cleaned == 1
+    assert files(spool) == sorted(["attempt.body", "attempt.json", folders[1].name])
 
 
 @pytest.mark.parametrize("attempt_id", ["", "..", "a/b", "a.body", "a\0", "a" * 200])

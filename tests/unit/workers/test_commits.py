@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from jobs.db import Database
 from tests.servers import wait_until
-from workers.commits import MOST_TOGETHER, Change, Committer
+from workers.commits import MOST_TOGETHER, Change, Committer, each
 
 THREADS = 8
 PATIENCE = 30
@@ -121,6 +121,31 @@ def test_a_failing_change_leaves_nothing_behind(committer: Committer, database: 
 
     assert notes(database) == []
     assert committer.run(note(2)) == 20
+
+
+def test_a_notice_is_committed_when_its_time_has_come(
+    committer: Committer, database: Database
+) -> None:
+    notice = committer.soon(each, note(1), seconds=0.01)
+
+    wait_until(lambda: notes(database) == [1], "it is committed")
+    assert not notice.withdraw()
+
+
+def test_a_notice_that_is_withdrawn_in_time_is_never_committed(database: Database) -> None:
+    committer = Committer(database)
+    first = committer.soon(each, note(1), seconds=60)
+    committer.soon(each, note(2), seconds=60)
+
+    assert first.withdraw()
+    # The end brings the time of all others.
+    committer.close()
+
+    assert notes(database) == [2]
+
+
+def test_a_notice_that_failed_counts_as_withdrawn(committer: Committer) -> None:
+    assert committer.soon(each, fail, seconds=0.0).withdraw()
 
 
 def test_more_than_fit_in_one_transaction_are_all_committed(
