@@ -74,6 +74,9 @@ class Draft:
     def finish(self) -> tuple[str, int]:
         """Hand everything to the system; the sha256 and the size of it."""
         with storage_errors(self._doing):
+            # An older file may have been longer. To empty it at first would make some file
+            # systems write it out as soon as it is closed.
+            self._file.truncate()
             self._file.close()
         return self._digest.hexdigest(), self._size
 
@@ -172,8 +175,8 @@ def write_whole(target: Path, chunks: Iterable[bytes], *, doing: str) -> tuple[s
 
 
 def open_private(target: Path) -> BinaryIO:
-    """Open a new or emptied file that only its owner may read."""
-    return os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+    """Open a file that only its owner may read, to write it over."""
+    return os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT, 0o600), "wb")
 
 
 def sha256_of(path: Path) -> str:

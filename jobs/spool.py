@@ -83,7 +83,8 @@ class Spool:
         part = self._part()
         draft = self._new_draft()
         with storage_errors(WRITING):
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self.folder.is_dir():
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._flusher.watch()
         try:
             sha256, size = write_whole(part, limited(chunks, max_bytes), doing=WRITING)
@@ -143,7 +144,8 @@ class Spool:
     def has_room(self, size: int) -> bool:
         """Whether so many bytes fit on the disk and leave the reserve free."""
         with storage_errors("look at the spool"):
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self.folder.is_dir():
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             return shutil.disk_usage(self.folder).free >= size + RESERVE_BYTES
 
     def _new_draft(self) -> Path:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from jobs.catalog.operation import Operation
 from jobs.errors import JobError
 from jobs.outcomes import Accepted, Outcome, Received, Stored, TryAgain, Uncertain
-from jobs.queue import attempts
+from jobs.queue import attempts, leases, settling
 from jobs.queue.moves import Claim
 from jobs.states import JobState
 from workers.answers import bytes_lost
@@ -32,8 +32,11 @@ REFUSED_LATE = JobError(
 )
 
 
-def recover(r: Resources, operation: Operation, claim: Claim) -> Outcome:
-    """Go on from where the last owner stopped. Raises StorageError when the bucket is away."""
+def recover(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
+    """Go on from where the last owner stopped; None if the job was handed on.
+
+    Raises StorageError when the bucket is away.
+    """
     assert claim.attempt_id is not None
     with r.database.reading() as db:
         attempt = attempts.find_attempt(db, claim.attempt_id)
@@ -44,11 +47,21 @@ def recover(r: Resources, operation: Operation, claim: Claim) -> Outcome:
         return Accepted(attempt.result_id, gap)
     if r.spool.find(claim.attempt_id) is not None or find_stored(r, claim) is not None:
         if claim.state == JobState.SUBMITTING:
-            return Received()
+            hand_on(r, claim)
+            return None
         return deliver(r, operation, claim)
     if claim.state == JobState.STORING:
         return bytes_lost(r, operation, claim)
     return Uncertain(ANSWER_LOST)
+
+
+def hand_on(r: Resources, claim: Claim) -> None:
+    """Commit that the bytes came, and let the job go to whoever takes it next.
+
+    The last owner may have died of these very bytes: from here on every death is counted.
+    """
+    r.persist_with(settling.settle_all, (claim, Received()))
+    r.persist(lambda db, now: leases.hand_on(db, claim, now))
 
 
 def adopt_late(r: Resources, operation: Operation, claim: Claim) -> bool:

@@ -22,6 +22,7 @@ from jobs.states import JobState
 
 ATTEMPT = table(Attempt)
 
+INSERT_ATTEMPT = insert(ATTEMPT)
 #: The first answer to an attempt.
 LEARN = (
     update(ATTEMPT)
@@ -95,7 +96,7 @@ def begin_all(db: Connection, intents: Sequence[Intent], now: datetime) -> list[
     done = move_each(db, moves, now, keeps_lease=True)
     kept = [intent for intent, is_done in zip(chosen, done, strict=True) if is_done]
     if kept:
-        db.execute(insert(ATTEMPT), [intent_row(i, ready[i.claim.id], now) for i in kept])
+        db.execute(INSERT_ATTEMPT, [intent_row(i, ready[i.claim.id], now) for i in kept])
     begun = {intent.claim.id: ready[intent.claim.id] for intent in kept}
     return [begun.get(intent.claim.id) for intent in intents]
 

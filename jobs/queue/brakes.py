@@ -3,11 +3,22 @@
 Paused means that nothing new is sent and paid; what was paid is still polled and stored.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, delete, func, literal, select, union_all, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    func,
+    literal,
+    select,
+    union_all,
+    update,
+)
 
 from jobs.db import ensure
 from jobs.models import Credential, table
@@ -17,6 +28,20 @@ from jobs.queue.moves import BATCH, PROJECT, Claim
 BRAKE = table(Brake)
 CREDENTIAL = table(Credential)
 ALL = "all"
+
+
+def _paused(source: Table) -> Select[Any]:
+    """Which are paused, of those whose ids are given by the table's name."""
+    ids: Any = bindparam(source.name, expanding=True)
+    return select(literal(source.name).label("kind"), source.c.id).where(
+        source.c.id.in_(ids), source.c.paused_at.is_not(None)
+    )
+
+
+#: Built once, as it is asked before every paid call.
+BRAKES_ON = union_all(
+    select(literal(ALL).label("kind"), BRAKE.c.id), _paused(PROJECT), _paused(BATCH)
+)
 
 
 def pause_all(db: Connection, now: datetime) -> None:
@@ -54,10 +79,8 @@ def may_begin(db: Connection, claims: Sequence[Claim], now: datetime) -> frozens
     punctual = [claim for claim in claims if claim.expires_at is None or claim.expires_at >= now]
     projects = {claim.project_id for claim in punctual}
     batches = {claim.batch_id for claim in punctual if claim.batch_id is not None}
-    everything = select(literal(ALL).label("kind"), BRAKE.c.id)
-    found = db.execute(
-        union_all(everything, _paused(PROJECT, projects), _paused(BATCH, batches))
-    ).all()
+    asked = {PROJECT.name: list(projects), BATCH.name: list(batches)}
+    found = db.execute(BRAKES_ON, asked).all()
     if any(row.kind == ALL for row in found):
         return frozenset()
     paused = {(row.kind, row.id) for row in found}
@@ -69,16 +92,10 @@ def may_begin(db: Connection, claims: Sequence[Claim], now: datetime) -> frozens
     )
 
 
-def _paused(source: Table, ids: Collection[str]) -> Select[Any]:
-    return select(literal(source.name).label("kind"), source.c.id).where(
-        source.c.id.in_(ids), source.c.paused_at.is_not(None)
-    )
-
-
 def in_the_way(db: Connection, project_id: str, batch: Any = None) -> list[str]:
     """Why nothing is started: all, project, batch, credentials; nothing when it is."""
     found = [ALL] if is_all_paused(db) else []
-    if db.execute(_paused(PROJECT, [project_id])).first() is not None:
+    if db.execute(_paused(PROJECT), {PROJECT.name: [project_id]}).first() is not None:
         found.append("project")
     if batch is not None and batch.paused_at is not None:
         found.append("batch")

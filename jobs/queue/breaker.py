@@ -6,7 +6,7 @@ until one is answered. Polls are free and go on.
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from jobs.models import Attempt, table
 
@@ -26,15 +26,18 @@ LONGEST_PROBE = timedelta(minutes=5)
 #: A worker that died tells nothing about the API, however many calls it had in flight.
 OUR_FAULT = "worker_lost"
 
+#: Built once, as it is asked before every paid call.
+LOSSES = (
+    select(ATTEMPT.c.begun_at, ATTEMPT.c.uncertain_at)
+    .where(ATTEMPT.c.uncertain_at > bindparam("since"), ATTEMPT.c.note != OUR_FAULT)
+    .order_by(ATTEMPT.c.uncertain_at.desc())
+    .limit(MOST_LOSSES)
+)
+
 
 def next_probe(db: Connection, now: datetime) -> datetime | None:
     """When a single call may be tried; None while the breaker is closed."""
-    losses = db.execute(
-        select(ATTEMPT.c.begun_at, ATTEMPT.c.uncertain_at)
-        .where(ATTEMPT.c.uncertain_at > now - MEMORY, ATTEMPT.c.note != OUR_FAULT)
-        .order_by(ATTEMPT.c.uncertain_at.desc())
-        .limit(MOST_LOSSES)
-    ).all()
+    losses = db.execute(LOSSES, {"since": now - MEMORY}).all()
     if len(losses) < OPENS_AT:
         return None
     answered_at = _last_answer(db, now)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     Select,
     and_,
+    bindparam,
     case,
     func,
     literal,
@@ -27,6 +28,13 @@ from jobs.queue.dispatch import dispatch, lock
 from jobs.queue.moves import CLAIM_COLUMNS, JOB, Claim, write_event
 from jobs.queue.starts import Turns, claim_new
 from jobs.states import JobState
+
+TAKE = (
+    update(JOB)
+    .where(JOB.c.id.in_(bindparam("ids", expanding=True)), JOB.c.lease_owner == DISPATCHED)
+    .values(lease_owner=bindparam("owner"), lease_until=bindparam("until"), fence=JOB.c.fence + 1)
+    .returning(*CLAIM_COLUMNS)
+)
 
 
 @dataclass(frozen=True)
@@ -72,12 +80,7 @@ def take(
     db: Connection, ids: Sequence[str], now: datetime, *, owner: str, lease: timedelta
 ) -> list[Claim]:
     """Take over dispatched jobs. A second message for the same job finds nothing to take."""
-    rows = db.execute(
-        update(JOB)
-        .where(JOB.c.id.in_(ids), JOB.c.lease_owner == DISPATCHED)
-        .values(lease_owner=owner, lease_until=now + lease, fence=JOB.c.fence + 1)
-        .returning(*CLAIM_COLUMNS)
-    )
+    rows = db.execute(TAKE, {"ids": list(ids), "owner": owner, "until": now + lease})
     return [Claim.of(row) for row in rows]
 
 
@@ -91,6 +94,12 @@ def keep(db: Connection, now: datetime, *, owner: str, lease: timedelta) -> int:
 def give_back(db: Connection, claim: Claim, due_at: datetime) -> bool:
     """Return a job on which nothing was begun; its state stays."""
     return _release(db, and_(JOB.c.id == claim.id, JOB.c.fence == claim.fence), due_at) == 1
+
+
+def hand_on(db: Connection, claim: Claim, due_at: datetime) -> bool:
+    """Return a job whose last owner died when it had begun to store; counted like other deaths."""
+    mine = and_(JOB.c.id == claim.id, JOB.c.fence == claim.fence)
+    return _release(db, mine, due_at, crashes=JOB.c.crashes + 1) == 1
 
 
 def abandon(db: Connection, claim: Claim, now: datetime) -> bool:
@@ -108,11 +117,11 @@ def unclaim(db: Connection, ids: Sequence[str], now: datetime) -> int:
     return _release(db, and_(JOB.c.id.in_(ids), JOB.c.lease_owner == DISPATCHED), now)
 
 
-def _release(db: Connection, which: ColumnElement[bool], due_at: datetime) -> int:
+def _release(db: Connection, which: ColumnElement[bool], due_at: datetime, **changes: Any) -> int:
     return db.execute(
         update(JOB)
         .where(which, JOB.c.lease_owner.is_not(None))
-        .values(lease_owner=None, lease_until=None, due_at=due_at)
+        .values(lease_owner=None, lease_until=None, due_at=due_at, **changes)
     ).rowcount
 
 

@@ -14,6 +14,9 @@ EVENT = table(Event)
 BATCH = table(Batch)
 PROJECT = table(Project)
 
+#: Built once: SQLAlchemy compiles a statement that it has seen before in no time.
+INSERT_EVENT = insert(EVENT)
+
 #: States of jobs whose next step is a paid call, and what they may be held for without a reserve.
 NOT_BEGUN = frozenset({JobState.WAITING, JobState.QUEUED, JobState.HELD})
 WITHOUT_RESERVE = frozenset({"budget", "uncertain"})
@@ -115,7 +118,7 @@ def write_event(
 ) -> None:
     """One line of the job's history."""
     row = event_row(claim, target, now, verb=verb, note=note, charged_milli=charged_milli)
-    db.execute(insert(EVENT), row)
+    db.execute(INSERT_EVENT, row)
 
 
 def event_row(

@@ -32,6 +32,7 @@ from jobs.queue.together import Move, move_each
 from jobs.states import JobState
 
 OUTPUT = table(Output)
+INSERT_OUTPUT = insert(OUTPUT)
 
 #: Paid calls that the API may refuse, without a charge, before a job fails.
 MOST_REFUSALS = 3
@@ -161,7 +162,7 @@ def stored(db: Connection, settled: Sequence[tuple[Claim, Stored]], now: datetim
         for output in outcome.outputs
     ]
     if rows:
-        db.execute(insert(OUTPUT), rows)
+        db.execute(INSERT_OUTPUT, rows)
     for (claim, _), done in zip(settled, kept, strict=True):
         if not done:
             record_late_charge(db, claim, news.get(claim.id, 0), now)

@@ -11,9 +11,9 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Connection, Update, bindparam, func, insert, update
+from sqlalchemy import Connection, Update, bindparam, func, update
 
-from jobs.queue.moves import EVENT, JOB, Claim, event_row
+from jobs.queue.moves import INSERT_EVENT, JOB, Claim, event_row
 from jobs.states import FINAL, JobState, can_move
 
 
@@ -55,7 +55,7 @@ def move_each(
         return [False] * len(moves)
     told = [event for move in moves for event in events_of(move, now)]
     if told:
-        db.execute(insert(EVENT), told)
+        db.execute(INSERT_EVENT, told)
     return [True] * len(moves)
 
 

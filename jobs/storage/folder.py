@@ -1,7 +1,7 @@
 """A folder as a bucket: the files lie there as anybody would expect them.
 
-What a file cannot say itself (type, sha256, metadata) is in `.meta`, under the same name. A file
-that a person put there is an object too. Only one machine sees the folder, and nobody can be
+What a file cannot say itself (type, sha256, metadata) is in a hidden note beside it. A file that a
+person put there is an object too. Only one machine sees the folder, and nobody can be
 given an address of it.
 """
 
@@ -26,7 +26,6 @@ class FolderStorage:
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
-        self._meta = self.root / ".meta"
         self._incoming = self.root / ".incoming"
         self._flusher = Flusher(self.root)
 
@@ -46,13 +45,13 @@ class FolderStorage:
         Until then whoever brings the bytes still has them, and puts them again after a power cut.
         A final file of this file system is not copied: it gets a second name.
         """
-        target, meta = self._path(key), self._meta_path(key)
+        target = self._path(key)
         facts = {"sha256": sha256, "content_type": content_type, "metadata": dict(metadata)}
         token = secrets.token_hex(8)
         body, note = self._incoming / token, self._incoming / f"{token}.json"
         doing = f"store {key} in the folder"
         with storage_errors(doing):
-            for folder in (self._incoming, target.parent, meta.parent):
+            for folder in (self._incoming, target.parent):
                 if not folder.is_dir():
                     folder.mkdir(parents=True, exist_ok=True)
             self._flusher.watch()
@@ -63,7 +62,7 @@ class FolderStorage:
                         raise StorageError(f"The bytes for {key} are not what was announced.")
                 write_whole(note, [json.dumps(facts, indent=1).encode()], doing=doing)
                 # The note goes first, so that a file that can be seen is never without one.
-                note.replace(meta)
+                note.replace(note_of(target))
                 body.replace(target)
             finally:
                 body.unlink(missing_ok=True)
@@ -76,7 +75,7 @@ class FolderStorage:
         with storage_errors(f"look at {key} in the folder"):
             if not path.is_file():
                 return None
-            facts = self._facts(key) or {
+            facts = facts_of(path) or {
                 "sha256": sha256_of(path),
                 "content_type": mimetypes.guess_type(path.name)[0] or "application/octet-stream",
                 "metadata": {},
@@ -105,10 +104,11 @@ class FolderStorage:
 
     def delete(self, key: str) -> None:
         """Delete the file, its note, and the folders that are empty then."""
-        for path, top in ((self._path(key), self.root), (self._meta_path(key), self._meta)):
-            with storage_errors(f"delete {key} in the folder"):
-                path.unlink(missing_ok=True)
-            remove_empty(path.parent, top)
+        path = self._path(key)
+        with storage_errors(f"delete {key} in the folder"):
+            path.unlink(missing_ok=True)
+            note_of(path).unlink(missing_ok=True)
+        remove_empty(path.parent, self.root)
 
     def url(self, key: str, expires: timedelta) -> None:
         """Nobody else can read the folder."""
@@ -132,15 +132,19 @@ class FolderStorage:
             raise ValueError(f"a link leads out of the bucket: {key!r}")
         return path
 
-    def _meta_path(self, key: str) -> Path:
-        return self._meta / f"{check_key(key)}.json"
 
-    def _facts(self, key: str) -> dict[str, Any] | None:
-        try:
-            facts: dict[str, Any] = json.loads(self._meta_path(key).read_bytes())
-        except (FileNotFoundError, json.JSONDecodeError):
-            return None
-        return facts
+def note_of(path: Path) -> Path:
+    """Where the facts about a file are; no object has a name like this."""
+    return path.with_name(f".{path.name}.json")
+
+
+def facts_of(path: Path) -> dict[str, Any] | None:
+    """What the note says, if there is one."""
+    try:
+        facts: dict[str, Any] = json.loads(note_of(path).read_bytes())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return facts
 
 
 def link(source: BinaryIO, target: Path, size: int) -> bool:

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
 
 import pytest
@@ -19,13 +19,14 @@ from jobs import credentials
 from jobs.catalog.loader import operation as find_operation
 from jobs.db import Database
 from jobs.limiter.permits import PUNCTUAL, Permit
+from jobs.queue import leases
 from jobs.queue.moves import JOB
 from jobs.stability.client import StabilityClient
 from jobs.stability.sandbox.submission import REFUSED_WORD
 from tests.integration.sandbox.caller import Caller, picture, running
 from tests.integration.workshop import Workshop, workshop
 from tests.servers import free_port, wait_until
-from workers import executor, resources
+from workers import delivery, executor, resources
 from workers.commits import Committer
 from workers.inputs import build_body
 
@@ -443,6 +444,37 @@ def test_each_request_takes_one_permit(small: Workshop) -> None:
 
     (credential_id,) = small.r.keyring.ids
     assert small.r.limiter.look(credential_id).used == small.sent() == 5
+
+
+def test_the_death_of_who_stored_untold_is_counted(
+    small: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given bytes in the spool, and a worker that was killed before it told of them
+    class Killed(BaseException):
+        pass
+
+    def dies(*_: object) -> NoReturn:
+        raise Killed
+
+    job_id = small.submit()
+    with monkeypatch.context() as patched:
+        patched.setattr(delivery, "inspect", dies)
+        with pytest.raises(Killed):
+            small.work()
+    now = small.r.database.now()
+    with small.r.database.transaction() as db:
+        leases.rescue(db, now, dead=[small.r.owner])
+    change_job(small, job_id, state="submitting", crashes=0)
+
+    # When others take over
+    small.work()
+    handed_on = small.job(job_id)
+    small.work()
+
+    # Then the first tells of the bytes and the death, and the second stores them
+    assert (handed_on.state, handed_on.crashes, handed_on.lease_owner) == ("storing", 1, None)
+    assert small.job(job_id).state == "succeeded"
+    assert small.charges() == 1
 
 
 def test_a_job_that_kills_its_workers_is_put_aside(small: Workshop) -> None:

@@ -195,7 +195,7 @@ def test_the_folder_holds_pictures_and_nothing_else_that_shows(
 
     visible = [path for path in (tmp_path / "bucket").iterdir() if not path.name.startswith(".")]
     assert visible == [tmp_path / "bucket" / "p"]
-    assert [path.name for path in visible[0].iterdir()] == ["a.png"]
+    assert sorted(path.name for path in visible[0].iterdir()) == [".a.png.json", "a.png"]
     assert list((tmp_path / "bucket" / ".incoming").iterdir()) == []
 
 
