@@ -8,7 +8,6 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter, Depends, Security
-from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
@@ -16,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
-from api.answers import PROBLEMS
+from api.answers import PROBLEMS, Answers
 from api.meter import Meter, counted
 from api.problems import Forbidden, Unauthorized
 from api.stability.shape import takes_bare_key
@@ -97,13 +96,20 @@ def check_size(received: int, most_bytes: int) -> None:
         raise HTTPException(413, f"The body may have {most_bytes:,} bytes at the most")
 
 
-def router_for(scope: Scope, tag: str, *, body_bytes: int | None = BODY_BYTES) -> APIRouter:
-    """A router all of whose routes ask for this scope, and take bodies up to this size."""
+def router_for(
+    scope: Scope,
+    tag: str,
+    *,
+    body_bytes: int | None = BODY_BYTES,
+    refusals: Answers = PROBLEMS,
+) -> APIRouter:
+    """A router all of whose routes ask for this scope, take bodies up to this size, and are
+    documented with these refusals."""
     route = type(
         f"{scope.title()}Route", (GuardedRoute,), {"scope": scope, "body_bytes": body_bytes}
     )
     return APIRouter(
-        route_class=route, tags=[tag], dependencies=[Security(BEARER)], responses=PROBLEMS
+        route_class=route, tags=[tag], dependencies=[Security(BEARER)], responses=refusals
     )
 
 
@@ -115,8 +121,9 @@ def open_router(tag: str) -> APIRouter:
 async def admit(request: Request) -> Caller:
     """Whom the request's key speaks for; raises Unauthorized."""
     key = key_in(request)
-    doorkeeper: Doorkeeper = request.app.state.parts.doorkeeper
-    caller = doorkeeper.recall(key) or await run_in_threadpool(doorkeeper.admit, key)
+    parts = request.app.state.parts
+    doorkeeper: Doorkeeper = parts.doorkeeper
+    caller: Caller | None = doorkeeper.recall(key) or await parts.admissions.join(key)
     if caller is None:
         raise Unauthorized("the key is unknown, expired or revoked")
     return caller

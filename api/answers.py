@@ -29,8 +29,11 @@ class Problem(BaseModel):
     faults: list[FaultAnswer] = []
 
 
+#: What a route answers, by its status, as the documents have it.
+Answers = dict[int | str, dict[str, Any]]
+
 #: Every guarded route may answer these.
-PROBLEMS: dict[int | str, dict[str, Any]] = {
+PROBLEMS: Answers = {
     status: {
         "description": description,
         "content": {
@@ -42,10 +45,12 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         401: "No valid key",
         403: "The key lacks the scope",
         404: "There is no such thing in this project",
+        408: "The body did not come in time",
         409: "Its state does not allow this",
         413: "The body is too large",
         422: "The request has faults, all of them listed",
         429: "A limit of the key is reached; try again after `Retry-After` seconds",
+        431: "There are too many headers, or too large ones",
         503: "A part does not answer; try again",
     }.items()
 }

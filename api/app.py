@@ -30,6 +30,7 @@ from api.routes import (
     jobs,
     outputs,
     schedules,
+    verdicts,
     webhooks,
 )
 from api.stability import creating, results, user
@@ -39,6 +40,7 @@ from jobs.settings import Settings
 ROUTERS = (
     jobs.submitting,
     jobs.reading,
+    verdicts.router,
     outputs.router,
     assets.uploading,
     assets.reading,

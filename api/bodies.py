@@ -109,16 +109,16 @@ class JobBody(Body):
     @classmethod
     def check_against_the_catalog(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         """Collect the faults of the form and those of the operation."""
-        body, faults = None, []
+        params, found = checked_params(raw)
         try:
-            body = handler(raw)
+            body = handler(raw if params is None else {**raw, "params": params})
         except ValidationError as error:
             faults = [as_detail(item) for item in error.errors(include_url=False)]
-        params, found = checked_params(raw)
-        faults += found
-        if faults or body is None:
-            raise ValidationError.from_exception_data(cls.__name__, faults)
-        return body.model_copy(update={"params": params})
+        else:
+            if not found:
+                return body
+            faults = []
+        raise ValidationError.from_exception_data(cls.__name__, [*faults, *found])
 
     def as_new_job(
         self, inputs: dict[str, str], on_uncertain: OnUncertain, *, row: int | None = None
@@ -157,6 +157,10 @@ class Announcement(Body):
 
 class RetryBody(Body):
     """How a job is to be tried again."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"params": {"prompt": "a lighthouse at dawn"}}]}
+    )
 
     params: dict[str, Any] | None = Field(default=None, description="Instead of the old ones.")
 
@@ -201,7 +205,9 @@ class BatchBody(Body):
 class BatchChange(Body):
     """What is to be changed of a batch; what is not named stays."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"weight": 3, "max_in_flight": 20}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"weight": 3, "max_in_flight": 20}], "minProperties": 1}
+    )
 
     priority: Priority = Field(default=0, description="Of all its jobs that were not begun.")
     weight: int = Field(default=1, ge=1, le=MAX_WEIGHT, description="Among the project's batches.")
@@ -235,17 +241,17 @@ class EstimateBody(Body):
     jobs: list[JobBody] = Field(min_length=1, max_length=10_000)
 
 
-def checked_params(raw: Any) -> tuple[dict[str, Any], list[InitErrorDetails]]:
-    """The clean parameters of a raw job and its faults, as far as its form lets them be seen."""
+def checked_params(raw: Any) -> tuple[dict[str, Any] | None, list[InitErrorDetails]]:
+    """The clean parameters of a raw job and its faults; None where its form lets none be seen."""
     if not isinstance(raw, Mapping) or not isinstance(raw.get("operation"), str):
-        return {}, []
+        return None, []
     params, inputs = raw.get("params", {}), raw.get("inputs", {})
     if not isinstance(params, Mapping) or not isinstance(inputs, Mapping):
-        return {}, []
+        return None, []
     try:
         operation = find_operation(raw["operation"])
     except InvalidJob as error:
-        return {}, [as_fault_detail((fault.field,), fault) for fault in error.faults]
+        return None, [as_fault_detail((fault.field,), fault) for fault in error.faults]
     cleaned, faults = clean(operation, params, files=[str(name) for name in inputs])
     details = [as_fault_detail(place(operation, fault, inputs), fault) for fault in faults]
     for name, reference in inputs.items():

@@ -25,6 +25,7 @@ TRIES = 5
 LONGEST_PAUSE = 30.0
 #: The longest that the API lets one request wait for a job's end, in seconds.
 LONGEST_WAIT = 60.0
+CONNECT_SECONDS, SPARE_SECONDS = 5.0, 30.0
 ROWS_AT_ONCE = 5000
 PIECE_BYTES = 1024 * 1024
 FINAL = frozenset({"succeeded", "filtered", "failed", "canceled", "skipped"})
@@ -33,8 +34,9 @@ FINAL = frozenset({"succeeded", "filtered", "failed", "canceled", "skipped"})
 class DarkroomError(Exception):
     """What the API said: `code` stays the same, `faults` say what to mend and where."""
 
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
-        self.status = status
+    def __init__(self, answer: requests.Response) -> None:
+        problem = problem_of(answer)
+        self.status = answer.status_code
         self.code = str(problem.get("code", "unknown"))
         self.faults: list[dict[str, str]] = list(problem.get("faults", []))
         self.request_id = problem.get("request_id")
@@ -52,14 +54,8 @@ class Darkroom:
 
     def __init__(self, url: str | None = None, key: str | None = None) -> None:
         self.url = (url or os.environ.get("DARKROOM_URL") or "http://127.0.0.1:8000").rstrip("/")
-        self._key = key or os.environ["DARKROOM_KEY"]
         self._session = requests.Session()
-
-    def __repr__(self) -> str:
-        return f"Darkroom({self.url!r})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Darkroom, (self.url, self._key)
+        self._session.headers["authorization"] = f"Bearer {key or os.environ['DARKROOM_KEY']}"
 
     def submit(
         self,
@@ -89,8 +85,7 @@ class Darkroom:
 
     def jobs(self, **filters: str) -> Iterator["JobHandle"]:
         """All jobs that fit, the newest first: `state`, `batch`, `operation`, `q`."""
-        for item in self.pages("/v1/jobs", **filters):
-            yield JobHandle(self, item)
+        return (JobHandle(self, item) for item in self.pages("/v1/jobs", **filters))
 
     def batch(self, rows: Iterable[Mapping[str, Any]], **fields: Any) -> dict[str, Any]:
         """Let many jobs in, as they come, and start them; returns the batch.
@@ -144,13 +139,12 @@ class Darkroom:
 
     def pages(self, path: str, **query: str) -> Iterator[dict[str, Any]]:
         """The items of a list, page by page."""
-        cursor: str | None = ""
-        while cursor is not None:
-            page = self.call(
-                "GET", path, params={**query, **({"cursor": cursor} if cursor else {})}
-            )
+        while True:
+            page = self.call("GET", path, params=query)
             yield from page["items"]
-            cursor = page["next_cursor"]
+            if page["next_cursor"] is None:
+                return
+            query["cursor"] = page["next_cursor"]
 
     def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         """One request of the API, by its path; raises DarkroomError."""
@@ -161,19 +155,13 @@ class Darkroom:
         self, method: str, path: str, *, is_safe: bool | None = None, **options: Any
     ) -> requests.Response:
         """A request that is repeated on a lost connection, 429 or 503 if it does no harm twice."""
-        headers = {"authorization": f"Bearer {self._key}", **options.pop("headers", {})}
         if is_safe is None:
-            is_safe = method == "GET" or "idempotency-key" in headers
+            is_safe = method == "GET" or "idempotency-key" in options.get("headers", {})
+        timeout = (CONNECT_SECONDS, LONGEST_WAIT + SPARE_SECONDS)
         for trial in range(1, TRIES + 1):
             pause = min(LONGEST_PAUSE, 0.5 * 2**trial)
             try:
-                answer = self._session.request(
-                    method,
-                    self.url + path,
-                    headers=headers,
-                    timeout=(5, LONGEST_WAIT + 30),
-                    **options,
-                )
+                answer = self._session.request(method, self.url + path, timeout=timeout, **options)
             except (requests.ConnectionError, requests.Timeout):
                 if not is_safe or trial == TRIES:
                     raise
@@ -184,7 +172,7 @@ class Darkroom:
                 may_repeat = answer.status_code == 429 or (answer.status_code == 503 and is_safe)
                 pause = float(answer.headers.get("retry-after", pause))
                 if not may_repeat or trial == TRIES or pause > LONGEST_PAUSE:
-                    raise DarkroomError(answer.status_code, problem_of(answer))
+                    raise DarkroomError(answer)
             time.sleep(pause)
         raise AssertionError("the last trial returns or raises")
 

@@ -4,25 +4,16 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import HTMLResponse
 
 from api.answers import Problem
+from api.page import POLICY, page_of
 
 try:
     VERSION = version("darkroom")
 except PackageNotFoundError:
     VERSION = "0"
-
-#: The page's script and style come from here.
-SHELF = "https://cdn.jsdelivr.net"
-#: The page runs a line of script of its own.
-POLICY = (
-    f"default-src 'none'; connect-src 'self'; img-src 'self' data: https://fastapi.tiangolo.com; "
-    f"script-src {SHELF} 'unsafe-inline'; style-src {SHELF} 'unsafe-inline'; "
-    "frame-ancestors 'none'"
-)
 
 
 def add_to(app: FastAPI) -> None:
@@ -40,9 +31,7 @@ def add_to(app: FastAPI) -> None:
         return app.openapi_schema
 
     def show() -> HTMLResponse:
-        page = get_swagger_ui_html(openapi_url="/openapi.json", title="Darkroom")
-        page.headers["content-security-policy"] = POLICY
-        return page
+        return HTMLResponse(page_of(app.openapi()), headers={"content-security-policy": POLICY})
 
     app.openapi = describe  # type: ignore[method-assign]
     app.add_api_route("/docs", show, include_in_schema=False)

@@ -8,14 +8,17 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from api.bulletin import Bulletin
+from api.gathering import Gathering
 from api.meter import Meter
 from api.nudger import Nudger
-from jobs.balances import Balances
+from api.submissions import Submissions
+from api.views import JobViews
+from jobs.balances import Balances, Teller
 from jobs.credentials import Keyring
 from jobs.db import Database
 from jobs.forecast import Forecaster
 from jobs.inputs import Policy, policy_of
-from jobs.keys import Doorkeeper
+from jobs.keys import Caller, Doorkeeper
 from jobs.limiter.permits import Limiter, connect
 from jobs.settings import Settings
 from jobs.stability.client import StabilityClient
@@ -40,10 +43,14 @@ class Parts:
     limiter: Limiter
     keyring: Keyring
     doorkeeper: Doorkeeper
+    #: Keys that are not known by heart: when a second is over, all requests at once ask for one.
+    admissions: Gathering[str, Caller | None]
     meter: Meter
     nudger: Nudger
     balances: Balances
     forecaster: Forecaster
+    views: JobViews
+    submissions: Submissions
     bulletin: Bulletin
     uploads: UploadDesk
     #: From where inputs may be fetched.
@@ -58,6 +65,8 @@ def build_parts(settings: Settings) -> Parts:
     client = connect(settings.redis_url)
     limiter = Limiter(client, settings.darkroom_rate)
     storage = open_storage(settings)
+    doorkeeper = Doorkeeper(database)
+    forecaster = Forecaster(settings)
     return Parts(
         settings=settings,
         database=database,
@@ -65,11 +74,14 @@ def build_parts(settings: Settings) -> Parts:
         redis=client,
         limiter=limiter,
         keyring=Keyring(database, settings.api_keys),
-        doorkeeper=Doorkeeper(database),
+        doorkeeper=doorkeeper,
+        admissions=Gathering(doorkeeper.admit_all),
         meter=Meter(settings.redis_url),
         nudger=Nudger(client),
         balances=open_balances(settings, database, limiter),
-        forecaster=Forecaster(settings),
+        forecaster=forecaster,
+        views=JobViews(database, forecaster),
+        submissions=Submissions(database),
         bulletin=Bulletin(database),
         uploads=UploadDesk(database, storage),
         policy=policy_of(settings),
@@ -80,7 +92,8 @@ def build_parts(settings: Settings) -> Parts:
 def open_balances(settings: Settings, database: Database, limiter: Limiter) -> Balances:
     """What asks for balances: with every key, those that the database keeps sealed too."""
     keyring = Keyring(database, settings.api_keys, open_vault(settings))
-    return Balances(database, limiter, keyring, StabilityClient(settings.api_host))
+    client = StabilityClient(settings.api_host)
+    return Balances(database, Teller(limiter, client, keyring, settings.freeze))
 
 
 async def parts_of(request: Request) -> Parts:

@@ -1,10 +1,12 @@
 """The rows of a batch, as they come -> jobs to let in, and the faults of the others."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from fastapi.concurrency import run_in_threadpool
 from pydantic import ValidationError
 from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
@@ -21,7 +23,7 @@ from jobs.queue.intake import NewJob
 from jobs.settings import OnUncertain
 
 #: Rows let in by one transaction, and the bytes of their lines that may be in memory.
-ROWS_AT_ONCE = 500
+ROWS_AT_ONCE = 1000
 BYTES_AT_ONCE = 1024 * 1024
 #: Faulty rows that an answer names.
 MOST_SHOWN = 100
@@ -66,7 +68,7 @@ class Common:
 
 def mixed(defaults: Mapping[str, Any], raw: Any) -> Any:
     """A row over the defaults; what is no object stays as it is, and is refused as that."""
-    if not isinstance(raw, Mapping):
+    if not defaults or not isinstance(raw, Mapping):
         return raw
     whole = {**defaults, **raw}
     for name in MIXED:
@@ -97,6 +99,15 @@ class Report:
         return {"accepted": accepted, "refused": self.refused, "errors": errors}
 
 
+@dataclass(frozen=True)
+class Piece:
+    """Some lines of a stream, read."""
+
+    lines: int
+    jobs: Sequence[NewJob]
+    refused: Mapping[int, list[Fault]]
+
+
 class Loader:
     """Lets the lines of one stream in, piece by piece, each in a transaction of its own."""
 
@@ -107,8 +118,23 @@ class Loader:
         self._next = from_row
         self.report = Report()
 
-    def add(self, lines: list[bytes]) -> None:
-        """Let these lines in; raises Conflict when the batch takes none any more."""
+    async def load(self, stream: AsyncIterator[bytes]) -> None:
+        """Let a whole stream in; raises Conflict when the batch takes no more rows.
+
+        While the database takes one piece, the next one is read.
+        """
+        begun: asyncio.Task[None] | None = None
+        try:
+            async for lines in pieces_of(stream):
+                piece = await run_in_threadpool(self._read, lines)
+                if begun is not None:
+                    await begun
+                begun = asyncio.create_task(run_in_threadpool(self._let_in, piece))
+        finally:
+            if begun is not None:
+                await begun
+
+    def _read(self, lines: list[bytes]) -> Piece:
         jobs: list[NewJob] = []
         refused: dict[int, list[Fault]] = {}
         for row, line in enumerate(lines, start=self._next):
@@ -117,13 +143,17 @@ class Loader:
                 jobs.append(job)
             else:
                 refused[row] = job
+        self._next += len(lines)
+        return Piece(len(lines), jobs, refused)
+
+    def _let_in(self, piece: Piece) -> None:
+        refused = dict(piece.refused)
         database, project_id = self._parts.database, self._common.project_id
         now = database.now()
         with database.transaction() as db:
-            refused |= add_rows(db, project_id, self._batch_id, jobs, now)
+            refused |= add_rows(db, project_id, self._batch_id, piece.jobs, now)
             self._common.check_limits(db, self._batch_id)
-        self._next += len(lines)
-        self.report.rows += len(lines)
+        self.report.rows += piece.lines
         for row in sorted(refused):
             self.report.refuse(row, refused[row])
 

@@ -1,5 +1,6 @@
 """Runs the interface on a socket until it is told to stop; then finishes what it has begun."""
 
+import gc
 import signal
 import socket
 import sys
@@ -35,6 +36,10 @@ def serve(settings: Settings, *, host: str, port: int) -> int:
             timeout_graceful_shutdown=int(settings.darkroom_grace_seconds),
             h11_max_incomplete_event_size=64 * 1024,
         )
+        # What is there by now stays. Looking through it for garbage again and again would halt all
+        # requests for as long as a hundred of them take.
+        gc.collect()
+        gc.freeze()
         announce(listener)
         Server(config, app).run(sockets=[listener])
     return 0

@@ -39,6 +39,10 @@ class WebhookBody(Body):
 class WebhookChange(Body):
     """What is to be changed."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"events": ["job.failed"], "enabled": True}]}
+    )
+
     events: Types | None = None
     description: Description | None = None
     enabled: bool | None = Field(default=None, description="Pauses, or begins again.")
@@ -46,6 +50,8 @@ class WebhookChange(Body):
 
 class ReplayBody(Body):
     """What is to be told again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"since": "2026-05-01T00:00:00Z"}]})
 
     since: Moment = Field(description="Of what was given up, all that was made since then.")
 

@@ -27,7 +27,7 @@ ANNOUNCED = tuple(
 )
 
 #: References that are not files on this machine.
-REMOTE = ("asset:", "https://", "s3://", "data:", "job:")
+REMOTE = ("asset:", "https://", "http://", "s3://", "data:", "job:")
 
 
 def add_asset(database: Database, storage: Storage, project_id: str, path: Path) -> str:

@@ -185,6 +185,10 @@ class StorageError(DarkroomError):
 class ObjectMissing(StorageError):
     """The bucket does not hold it."""
 
+    code = "object_missing"
+    status = 410
+    retryable = False
+
 
 class AddressRefused(DarkroomError):
     """This address may not be called."""

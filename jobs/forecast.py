@@ -1,6 +1,5 @@
 """When a job or a batch will have ended, by the measured pace and its place in the queue."""
 
-import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,8 +8,9 @@ from sqlalchemy import Connection, Row, func, select
 
 from jobs.catalog.loader import operation as find_operation
 from jobs.durations import Histogram
+from jobs.lately import Lately
 from jobs.models import Credential, Duration, table
-from jobs.paces import Paces, measure
+from jobs.paces import measure
 from jobs.queue import brakes, lanes
 from jobs.queue.moves import BATCH, JOB
 from jobs.queue.places import jobs_ahead
@@ -28,7 +28,7 @@ ASYNC_REQUESTS = 3
 SYNC_TAIL, ASYNC_TAIL = 5.0, 45.0
 #: A result is found by the next poll, half of the least gap after it is ready in the mean.
 POLL_LATENESS = 5.0
-#: How long measured paces are good for, in seconds.
+#: For how long what was measured or looked up for one forecast serves others, in seconds.
 FRESH_SECONDS = 1.0
 #: A job that is put off for so long, by the limiter or after a refusal, keeps its place.
 SOON = timedelta(minutes=1)
@@ -56,28 +56,30 @@ class BatchForecast:
 
 
 class Forecaster:
-    """Foretells; it measures the paces once a second, however often it is asked."""
+    """Foretells; it looks at the queue once a second, however often it is asked."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._paces: Paces | None = None
-        self._measured_at = 0.0
+        self._lately = Lately(FRESH_SECONDS)
+
+    def forget(self) -> None:
+        """Look at the queue afresh: somebody who will ask again has just changed its order."""
+        self._lately.forget()
 
     def job(self, db: Connection, job: Row[Any], now: datetime) -> JobForecast:
         """A job's place and end, while it is queued or polled."""
         if job.state == JobState.POLLING:
-            left = longest_of(learned(db, job.operation), now - job.accepted_at, 1)
+            left = longest_of(self._learned(db, job.operation), now - job.accepted_at, 1)
             return JobForecast(eta=now + timedelta(seconds=left))
         if job.state != JobState.QUEUED:
             return JobForecast()
-        work = timedelta(seconds=usual_seconds(db, job.operation))
+        work = timedelta(seconds=self._usual_seconds(db, job.operation))
         if job.due_at is None:
             return JobForecast(0, now + work)
         if job.due_at > now + SOON:
             return JobForecast(None, job.due_at + work)
-        position = jobs_ahead(db, job) + 1
-        batch = _batch_of(db, job.batch_id)
-        if brakes.in_the_way(db, job.project_id, batch):
+        position = jobs_ahead(db, job, self._lately) + 1
+        if self._is_stopped(db, job):
             return JobForecast(position)
         rate = self._rate(db, now, job.project_id) or self._share(db, job)
         return JobForecast(position, now + timedelta(seconds=position / rate) + work)
@@ -99,26 +101,51 @@ class Forecaster:
         span = timedelta(seconds=round(left))
         return BatchForecast(rate, span, now + span, paused_by)
 
+    def _is_stopped(self, db: Connection, job: Row[Any]) -> bool:
+        def look() -> bool:
+            batch = _batch_of(db, job.batch_id)
+            return bool(brakes.in_the_way(db, job.project_id, batch))
+
+        return self._lately.recall(("stopped", job.project_id, job.batch_id), look)
+
+    def _usual_seconds(self, db: Connection, operation: str) -> float:
+        """How long one such job takes from its paid call on."""
+        if find_operation(operation).mode != "async":
+            return SYNC_TAIL
+        return longest_of(self._learned(db, operation), timedelta(0), 1)
+
+    def _learned(self, db: Connection, operation: str) -> Histogram:
+        return self._lately.recall(("learned", operation), lambda: learned(db, operation))
+
     def _rate(
         self, db: Connection, now: datetime, project_id: str, batch_id: str | None = None
     ) -> float | None:
-        if self._paces is None or time.monotonic() - self._measured_at > FRESH_SECONDS:
-            self._paces, self._measured_at = measure(db, now), time.monotonic()
-        pace = self._paces.of(project_id, batch_id)
+        paces = self._lately.recall("paces", lambda: measure(db, now))
+        pace = paces.of(project_id, batch_id)
         return None if pace is None else round(pace.per_second(now), 3)
 
     def _share(self, db: Connection, job: Row[Any]) -> float:
         """What a project may expect that has begun nothing yet: the same as each of the others."""
-        usable = CREDENTIAL.c.stopped_at.is_(None) & CREDENTIAL.c.paused_at.is_(None)
-        keys = db.execute(select(func.count()).select_from(CREDENTIAL).where(usable)).scalar_one()
-        find = lanes.projects(db, job.priority, Shares(db))
-        projects, party = 0, find(None)
-        while party is not None and projects < MOST_PROJECTS:
-            projects, party = projects + 1, find(party.key)
+        parties = self._lately.recall(("parties", job.priority), lambda: _parties(db, job.priority))
+        keys = self._lately.recall("keys", lambda: _usable_keys(db))
         is_async = find_operation(job.operation).mode == "async"
         requests = ASYNC_REQUESTS if is_async else 1
-        whole = self._settings.darkroom_rate.per_second * max(1, int(keys))
-        return whole / max(1, projects) / requests
+        return self._settings.darkroom_rate.per_second * keys / parties / requests
+
+
+def _usable_keys(db: Connection) -> int:
+    usable = CREDENTIAL.c.stopped_at.is_(None) & CREDENTIAL.c.paused_at.is_(None)
+    keys = db.execute(select(func.count()).select_from(CREDENTIAL).where(usable)).scalar_one()
+    return max(1, int(keys))
+
+
+def _parties(db: Connection, priority: int) -> int:
+    """How many projects share the rate."""
+    find = lanes.projects(db, priority, Shares(db))
+    projects, party = 0, find(None)
+    while party is not None and projects < MOST_PROJECTS:
+        projects, party = projects + 1, find(party.key)
+    return max(1, projects)
 
 
 def in_flight_seconds(db: Connection, batch_id: str, counts: Counts, now: datetime) -> float:
@@ -146,13 +173,6 @@ def longest_of(histogram: Histogram, elapsed: timedelta, jobs: int) -> float:
     # Of n results the slowest is expected where one in n + 1 is still to come.
     last = next(i for i, share in enumerate(survival) if share <= begun / (jobs + 1))
     return max(0.0, last - so_far) + POLL_LATENESS
-
-
-def usual_seconds(db: Connection, operation: str) -> float:
-    """How long one such job takes from its paid call on."""
-    if find_operation(operation).mode != "async":
-        return SYNC_TAIL
-    return longest_of(learned(db, operation), timedelta(0), 1)
 
 
 def learned(db: Connection, operation: str) -> Histogram:

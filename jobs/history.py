@@ -1,6 +1,6 @@
 """Questions about jobs: one, many, their outputs and their story. Nothing is changed here."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -24,8 +24,22 @@ def get_job(db: Connection, project_id: str, job_id: str) -> Row[Any]:
         select(JOB).where(JOB.c.id == job_id, JOB.c.project_id == project_id)
     ).one_or_none()
     if row is None:
-        raise NotFound(f"there is no job {job_id}")
+        raise no_job(job_id)
     return row
+
+
+def jobs_by_name(
+    db: Connection, names: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], Row[Any]]:
+    """Those of these jobs that there are, each by its project and id."""
+    rows = db.execute(select(JOB).where(JOB.c.id.in_({job_id for _, job_id in names})))
+    found = {(row.project_id, row.id): row for row in rows}
+    return {name: found[name] for name in names if name in found}
+
+
+def no_job(job_id: str) -> NotFound:
+    """The error of who asks for a job that his project does not have."""
+    return NotFound(f"there is no job {job_id}")
 
 
 def list_jobs(

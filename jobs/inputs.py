@@ -153,6 +153,8 @@ def keep_inputs(
 
     Every `data:` becomes an asset: rows stay small, and equal bytes are one.
     """
+    if not inputs:
+        return {}
     parsed = {name: parse(text) for name, text in inputs.items()}
     if faults := [f for name, r in parsed.items() if r for f in policy.faults(name, r)]:
         raise InvalidJob(faults)

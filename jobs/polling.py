@@ -20,7 +20,7 @@ LONGEST = timedelta(seconds=60)
 #: Results before their durations are trusted.
 LEAST_KNOWN = 5.0
 #: What a poll is worth, in seconds of lateness: with requests to spare, and without any.
-CHEAP_SECONDS, DEAR_SECONDS = 2.5, 18.0
+CHEAP_SECONDS, DEAR_SECONDS = 1.5, 18.0
 
 
 @dataclass(frozen=True)

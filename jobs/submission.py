@@ -34,8 +34,9 @@ def faults_by_job(
     db: Connection, project_id: str, jobs: Sequence[NewJob]
 ) -> Mapping[int, list[Fault]]:
     """The same for many jobs with one question; by their places in the sequence."""
-    needed = [need for i, job in enumerate(jobs) for need in needs_of(job, within=f"{i}:")]
-    named = [one for i, job in enumerate(jobs) for one in dependencies_of(job, within=f"{i}:")]
+    tied = [(i, job) for i, job in enumerate(jobs) if job.inputs or job.depends_on]
+    needed = [need for i, job in tied for need in needs_of(job, within=f"{i}:")]
+    named = [one for i, job in tied for one in dependencies_of(job, within=f"{i}:")]
     faults = unmet_needs(db, project_id, needed) + dependency_faults(db, project_id, named)
     found: dict[int, list[Fault]] = {}
     for fault in faults:

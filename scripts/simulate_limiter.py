@@ -10,17 +10,17 @@ holds the two against each other.
 import argparse
 import heapq
 from bisect import bisect_right, insort
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import count, pairwise
 from math import log
 from random import Random
 from statistics import mean
-from typing import Any
 
 from jobs.limiter.permits import HOLD, PUNCTUAL, reach
 from workers.distance import Distance
+from workers.rangefinder import ENOUGH, FIRST_SECONDS, LATER_SECONDS
 
 REQUESTS = 150
 WINDOW = 10.0
@@ -32,6 +32,8 @@ WAITING = 15
 WAKE_SECONDS = (0.001, 0.01)
 #: Journeys of a packet before the first byte of a new connection: TCP's two, and TLS's two.
 HANDSHAKES = 4
+#: What the API does for an answer that needs no work.
+QUICK_SECONDS = 0.02
 #: Left out at both ends of a run.
 MARGIN = 60.0
 
@@ -55,9 +57,6 @@ class Journey:
         if self.sent is None:
             return self.answered
         return min(self.answered, self.sent + reach(self.connected, self.distance))
-
-
-Network = Callable[[Random], Journey]
 
 
 class Slots:
@@ -93,9 +92,10 @@ class Slots:
         insort(self._ordered, (end, token))
 
 
-def arrivals(network: Network, *, hours: float, seed: int) -> Iterator[float]:
+def arrivals(way: "Way", *, hours: float, seed: int) -> Iterator[float]:
     """When the requests of busy callers reach the API."""
     chance, slots, end = Random(seed), Slots(HOLD.total_seconds()), hours * 3600
+    asked, next_ask = 0, FIRST_SECONDS
     #: When, whose (0: a caller wants a slot), and by when that request has arrived.
     happening = [(0.0, 0, 0.0)] * WAITING
     for token in count(1):
@@ -107,40 +107,61 @@ def arrivals(network: Network, *, hours: float, seed: int) -> Iterator[float]:
             return
         slot = slots.reserve(token, now)
         begun = slot + min(chance.uniform(*WAKE_SECONDS), PUNCTUAL.total_seconds())
-        trip = network(chance)
+        trip = way(chance) if begun < next_ask else way.ask(chance)
+        if begun >= next_ask:
+            asked += 1
+            next_ask = begun + (FIRST_SECONDS if asked < 2 * ENOUGH else LATER_SECONDS)
         yield begun + trip.arrived
         heapq.heappush(happening, (begun, 0, 0.0))
         heapq.heappush(happening, (begun + trip.answered, token, begun + trip.arrived_by))
 
 
-def journey(
-    chance: Random, *, way: float, sigma: float, creates: float, upload: float, stalls: float
-) -> Journey:
-    """There, work, and back on a connection that is open; a paid call has opened its own before."""
+@dataclass
+class Way:
+    """A network, and what two workers that share it have learned of it."""
 
-    def ways(number: int) -> float:
-        return sum(chance.lognormvariate(log(way), sigma) for _ in range(number))
+    median: float
+    sigma: float
+    #: How many requests are stalled for seconds, and how many paid calls upload something large.
+    stalls: float
+    upload: float
+    #: How many of the requests are paid calls that are answered only after seconds of work.
+    creates: float
+    learned: tuple[Distance, Distance] = field(default_factory=lambda: (Distance(), Distance()))
 
-    is_create = chance.random() < creates
-    connected = ways(HANDSHAKES) if is_create else 0.0
-    sent = 0.0
-    if is_create and chance.random() < upload:
-        sent += chance.expovariate(1 / 0.35)
-    arrived = sent + ways(1)
-    if chance.random() < stalls:
-        arrived += chance.uniform(1, 3)
-    work = chance.lognormvariate(log(4.0), 0.4) if is_create else 0.02
-    answered = arrived + work + ways(1)
-    return Journey(connected, sent if is_create else None, arrived, answered, distance(way, sigma))
+    def __call__(self, chance: Random) -> Journey:
+        """There, work, and back on a connection that is open; a paid call opened its own before."""
+        distance = chance.choice(self.learned)
+        if chance.random() < self.creates:
+            return self._create(chance, distance)
+        trip = self._quick(chance, distance.seconds)
+        distance.learn(trip.answered)
+        return trip
 
+    def ask(self, chance: Random) -> Journey:
+        """The worker that knows less asks for a balance, and learns from the answer."""
+        distance = min(self.learned, key=lambda one: one.answers)
+        trip = self._quick(chance, distance.seconds)
+        distance.learn(trip.answered)
+        return trip
 
-@cache
-def distance(way: float, sigma: float) -> float:
-    """What a worker has learned of such a network."""
-    chance, learned = Random(1), Distance()
-    for _ in range(500):
-        learned.learn(sum(chance.lognormvariate(log(way), sigma) for _ in range(2)))
-    return learned.seconds
+    def _create(self, chance: Random, distance: Distance) -> Journey:
+        connected = sum(self._one(chance) for _ in range(HANDSHAKES))
+        sent = chance.expovariate(1 / 0.35) if chance.random() < self.upload else 0.0
+        # Head and body are two packets, and the second is never there before the first.
+        arrived = sent + max(self._one(chance), self._one(chance)) + self._stall(chance)
+        answered = arrived + chance.lognormvariate(log(4.0), 0.4) + self._one(chance)
+        return Journey(connected, sent, arrived, answered, distance.seconds)
+
+    def _quick(self, chance: Random, distance: float) -> Journey:
+        arrived = self._one(chance) + self._stall(chance)
+        return Journey(0.0, None, arrived, arrived + QUICK_SECONDS + self._one(chance), distance)
+
+    def _one(self, chance: Random) -> float:
+        return chance.lognormvariate(log(self.median), self.sigma)
+
+    def _stall(self, chance: Random) -> float:
+        return chance.uniform(1, 3) if chance.random() < self.stalls else 0.0
 
 
 def refusals(times: Sequence[float]) -> int:
@@ -156,15 +177,14 @@ def utilisation(times: Sequence[float]) -> float:
     return 1 / mean(b - a for a, b in pairwise(inner)) / (REQUESTS / WINDOW)
 
 
-NETWORKS: dict[str, dict[str, Any]] = {
-    "lan, 1 ms": {"way": 0.001, "sigma": 0.3, "upload": 0.0, "stalls": 0.0},
-    "near, 20 ms": {"way": 0.020, "sigma": 0.3, "upload": 0.0, "stalls": 0.0},
-    "wan, 80 ms": {"way": 0.080, "sigma": 0.5, "upload": 0.0, "stalls": 0.0},
-    "wan, uploads": {"way": 0.080, "sigma": 0.5, "upload": 0.4, "stalls": 0.0},
-    "wan, stalls": {"way": 0.080, "sigma": 0.5, "upload": 0.0, "stalls": 0.002},
-    "wan, both": {"way": 0.080, "sigma": 0.5, "upload": 0.4, "stalls": 0.002},
+NETWORKS = {
+    "lan, 1 ms": partial(Way, 0.001, 0.3, 0.0, 0.0),
+    "near, 20 ms": partial(Way, 0.020, 0.3, 0.0, 0.0),
+    "wan, 80 ms": partial(Way, 0.080, 0.5, 0.0, 0.0),
+    "wan, uploads": partial(Way, 0.080, 0.5, 0.0, 0.4),
+    "wan, stalls": partial(Way, 0.080, 0.5, 0.002, 0.0),
+    "wan, both": partial(Way, 0.080, 0.5, 0.002, 0.4),
 }
-#: How many of the requests are paid calls that are answered only after seconds of work.
 TRAFFIC = {"polls": 0.0, "both": 0.5, "paid calls": 1.0}
 
 
@@ -177,8 +197,7 @@ def main() -> None:
     print("| network | traffic | rate used | would-be 429s |\n|---|---|---|---|")
     for name, network in NETWORKS.items():
         for traffic, part in TRAFFIC.items():
-            travel = partial(journey, creates=part, **network)
-            times = list(arrivals(travel, hours=given.hours, seed=given.seed))
+            times = list(arrivals(network(part), hours=given.hours, seed=given.seed))
             print(f"| {name} | {traffic} | {utilisation(times):.2%} | {refusals(times)} |")
 
 

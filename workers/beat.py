@@ -11,6 +11,7 @@ from threading import Event
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs import idempotency, tallies
+from jobs.balances import Teller
 from jobs.credentials import Keyring
 from jobs.db import Database
 from jobs.limiter.permits import Limiter, connect
@@ -58,7 +59,7 @@ class Beat:
         self._changes = Changes()
         limiter = Limiter(self._redis, settings.darkroom_rate)
         keyring = Keyring(database, settings.api_keys, open_vault(settings))
-        client = StabilityClient(settings.api_host)
+        teller = Teller(limiter, StabilityClient(settings.api_host), keyring, settings.freeze)
         app = make_sender(settings)
         self._dispatcher = Dispatcher(settings, database, limiter, keyring, app, self._changes)
         self._lease_seconds = settings.lease.total_seconds()
@@ -78,7 +79,7 @@ class Beat:
             Duty(
                 "balances",
                 settings.darkroom_balance_seconds,
-                lambda: check_balances(database, limiter, client, keyring),
+                lambda: check_balances(database, teller),
             ),
         ]
 

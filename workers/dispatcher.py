@@ -75,7 +75,10 @@ class Dispatcher:
         return 1 if now >= probe_at and not leases.is_starting(db) else 0
 
     def _ready_credentials(self) -> Sequence[str]:
-        """The credentials that may send within a second; none when Redis is away."""
+        """The credentials whose next slot is so near that a job may wait for it.
+
+        None when Redis is away, or while all rest for longer than a second.
+        """
         soon = timedelta(seconds=1)
         try:
             gauges = {i: self._limiter.look(i) for i in self._keyring.awake()}
@@ -83,7 +86,11 @@ class Dispatcher:
             self._changes.say("limiter", str(error))
             return ()
         self._changes.say("limiter", "ok")
-        return [i for i, gauge in gauges.items() if max(gauge.frozen, gauge.opens) < soon]
+        return [
+            i
+            for i, gauge in gauges.items()
+            if max(gauge.frozen, gauge.opens) < soon and gauge.free <= LONGEST
+        ]
 
     def _room(self, load: leases.Load, credentials: int) -> int:
         per_second = self._settings.darkroom_rate.per_second * credentials

@@ -176,15 +176,15 @@ def submit(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
     except inputs.InputFault as error:
         return error.outcome(claim)
     with closing(body):
-        permit = r.limiter.reserve(
-            usable, ready_in=r.leads.seconds, is_urgent=claim.priority >= INTERACTIVE
-        )
+        lead = r.leads.seconds
+        permit = r.limiter.reserve(usable, ready_in=lead, is_urgent=claim.priority >= INTERACTIVE)
         if isinstance(permit, NotNow):
             return Snoozed(permit.wait)
-        r.pollster.note_wait(permit.at - time.monotonic())
+        # To get ready takes its time however plenty the requests are.
+        r.pollster.note_wait(permit.at - time.monotonic() - lead)
         # The intent is committed just before the slot comes, so that a slow database does not
         # make every request late, and a crash while waiting leaves nothing that looks sent.
-        r.limiter.wait(permit, early=r.leads.seconds)
+        r.limiter.wait(permit, early=lead)
         try:
             with r.client.line() as connect_seconds:
                 r.leads.connecting.learn(connect_seconds)

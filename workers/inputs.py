@@ -20,6 +20,7 @@ from jobs.errors import (
     JobError,
     NotFound,
     NotUploaded,
+    ObjectMissing,
     Unreachable,
 )
 from jobs.inputs import Needed, decoded
@@ -137,7 +138,11 @@ def open_input(
     assert reference is not None
     if faults := Needed(name, operation, name, reference).rule_faults(found):
         raise InputRefused("; ".join(map(str, faults)))
-    with closing(r.storage.open(found.key)) as stream:
+    try:
+        stream = r.storage.open(found.key)
+    except ObjectMissing as error:
+        raise InputGone(f"{name}: {error}") from error
+    with closing(stream):
         yield InputFile(stream, found.content_type)
 
 

@@ -1,5 +1,6 @@
 """`/v1/batches`: many jobs at once; by their list, or streamed in and then started."""
 
+import json
 import time
 from typing import Annotated, Any
 
@@ -11,11 +12,11 @@ from starlette.responses import JSONResponse
 
 from api.access import Known, router_for
 from api.answers import BatchAnswer, BatchPage, BatchReport, Changed, IngestReport
-from api.bodies import BatchBody, BatchChange
+from api.bodies import EXAMPLE, BatchBody, BatchChange
 from api.listed import let_list_in, open_empty
 from api.parts import Parts, UsesParts
 from api.paths import Id
-from api.rows import Common, Loader, pieces_of
+from api.rows import Common, Loader
 from jobs import batches, figures, ingest, tallies
 from jobs.errors import Conflict
 from jobs.keys import Caller, Scope
@@ -31,11 +32,12 @@ streaming = router_for(Scope.SUBMIT, "batches", body_bytes=None)
 #: What takes longer goes on without its caller.
 PATIENCE_SECONDS = 5.0
 
+ROWS = json.dumps(EXAMPLE) + "\n"
 NDJSON = {
     "requestBody": {
         "required": True,
         "description": "One job on each line.",
-        "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+        "content": {"application/x-ndjson": {"schema": {"type": "string", "examples": [ROWS]}}},
     }
 }
 
@@ -68,8 +70,7 @@ async def add_jobs(
     # A stream comes in pieces, between which it must hold no thread.
     common = await run_in_threadpool(common_of, parts, caller, batch_id)
     loader = Loader(parts, common, batch_id, from_row=from_row)
-    async for lines in pieces_of(request.stream()):
-        await run_in_threadpool(loader.add, lines)
+    await loader.load(request.stream())
     next_row = await run_in_threadpool(behind_last, parts, batch_id)
     return JSONResponse(loader.report.public() | {"next_row": next_row})
 
@@ -126,6 +127,7 @@ def move_to_front(batch_id: Id, caller: Known, parts: UsesParts) -> JSONResponse
     now = parts.database.now()
     with parts.database.transaction() as db:
         batches.front(db, caller.project_id, batch_id, now)
+    parts.forecaster.forget()
     parts.nudger.nudge()
     return JSONResponse(look(parts, caller.project_id, batch_id))
 
@@ -136,6 +138,7 @@ def change_batch(batch_id: Id, body: BatchChange, caller: Known, parts: UsesPart
     now = parts.database.now()
     with parts.database.transaction() as db:
         batches.change(db, caller.project_id, batch_id, now, **body.changes)
+    parts.forecaster.forget()
     carry_out(parts, batch_id)
     return JSONResponse(look(parts, caller.project_id, batch_id))
 
@@ -182,6 +185,7 @@ def set_pause(parts: Parts, project_id: str, batch_id: str, *, is_paused: bool) 
         if batches.get_batch(db, project_id, batch_id).loaded_at is None:
             raise Conflict("the batch is not started")
         batches.pause(db, project_id, batch_id, now if is_paused else None)
+    parts.forecaster.forget()
     return JSONResponse(look(parts, project_id, batch_id))
 
 

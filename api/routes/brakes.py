@@ -18,6 +18,7 @@ def pause_project(caller: Known, parts: UsesParts) -> JSONResponse:
     now = parts.database.now()
     with parts.database.transaction() as db:
         brakes.pause_project(db, caller.project_id, now)
+    parts.forecaster.forget()
     return JSONResponse(usage_of(parts, caller))
 
 
@@ -26,5 +27,6 @@ def resume_project(caller: Known, parts: UsesParts) -> JSONResponse:
     """Go on."""
     with parts.database.transaction() as db:
         brakes.resume_project(db, caller.project_id)
+    parts.forecaster.forget()
     parts.nudger.nudge()
     return JSONResponse(usage_of(parts, caller))

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Header
 from fastapi.concurrency import run_in_threadpool
+from pydantic import WithJsonSchema
 from sqlalchemy import Row
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
@@ -24,7 +25,10 @@ PING_SECONDS = 15
 CLOSING_SECONDS = 5
 
 LastEventId = Annotated[
-    int | None, Header(ge=0, lt=2**63, description="The last event that you know.")
+    int | None,
+    Header(ge=0, lt=2**63, description="The last event that you know."),
+    # It is left out or a number; a header cannot be null.
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 2**63 - 1}),
 ]
 
 

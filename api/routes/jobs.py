@@ -1,12 +1,10 @@
 """`/v1/jobs`: submit, look, wait, cancel, retry."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Body, Header, Query
 from fastapi.concurrency import run_in_threadpool
-from sqlalchemy import Connection
 from starlette.responses import JSONResponse
 
 from api.access import Known, router_for
@@ -15,17 +13,17 @@ from api.bodies import JobBody, RetryBody, retried_params
 from api.parts import Parts, UsesParts
 from api.paths import Id
 from api.problems import InvalidRequest
+from api.submissions import Submission
+from api.views import show_job
 from jobs import history
 from jobs.idempotency import fingerprint_of
 from jobs.inputs import keep_inputs
 from jobs.keys import Caller, Scope
 from jobs.limits import check_open
-from jobs.public import attempt_public, event_public, job_public, new_job_public
+from jobs.public import attempt_public, event_public, job_public
 from jobs.queue import desk
-from jobs.queue.intake import NewJob, admit
 from jobs.search import Question, find_jobs
 from jobs.states import FINAL, JobState
-from jobs.submission import asset_faults, let_in
 
 reading = router_for(Scope.READ, "jobs")
 submitting = router_for(Scope.SUBMIT, "jobs")
@@ -49,30 +47,25 @@ Line = Annotated[str | None, Query(min_length=1, max_length=200, pattern=r"^[^\x
     response_model=JobAnswer,
     responses={200: {"model": JobAnswer, "description": "This key's job, made before"}},
 )
-def submit_job(
+async def submit_job(
     body: JobBody, caller: Known, parts: UsesParts, idempotency_key: IdempotencyKey = None
 ) -> JSONResponse:
     """Let a job in; a worker starts it when there is room for it under the API's limits."""
     project_id = caller.project_id
     if faults := parts.policy.webhook_faults(body.webhook_url):
         raise InvalidRequest(faults)
-    inputs = keep_inputs(parts.database, parts.storage, project_id, body.inputs, parts.policy)
-    job = body.as_new_job(inputs, parts.settings.darkroom_on_uncertain)
-    now = parts.database.now()
-    with parts.database.transaction() as db:
-        if faults := asset_faults(db, project_id, job):
-            raise InvalidRequest(faults)
-        if idempotency_key is None:
-            # Half of the time of a submission would go into reading back what was just written.
-            (admitted,) = admit(db, [job], now, project_id=project_id)
-            shown, is_new = new_job_public(admitted), True
-        else:
-            shown, is_new = show_once(db, job, now, project_id, idempotency_key, body)
-        if is_new:
-            check_open(db, project_id, caller.limits)
+    inputs = await kept(parts, project_id, body.inputs) if body.inputs else {}
+    submission = Submission(
+        project_id=project_id,
+        job=body.as_new_job(inputs, parts.settings.darkroom_on_uncertain),
+        limits=caller.limits,
+        key=idempotency_key,
+        fingerprint=fingerprint_of(body.model_dump(mode="json")) if idempotency_key else "",
+    )
+    told = await parts.submissions.add(submission)
     parts.nudger.nudge()
-    headers = {"location": f"/v1/jobs/{shown['id']}"}
-    return JSONResponse(shown, 202 if is_new else 200, headers)
+    headers = {"location": f"/v1/jobs/{told.shown['id']}"}
+    return JSONResponse(told.shown, 202 if told.is_new else 200, headers)
 
 
 @reading.get("/v1/jobs", response_model=JobPage)
@@ -107,16 +100,10 @@ async def get_job(
 ) -> JSONResponse:
     """One job; with `wait` the answer comes when it has ended, or after so long."""
 
-    def read() -> dict[str, Any]:
-        with parts.database.reading() as db:
-            job = history.get_job(db, caller.project_id, job_id)
-            forecast = parts.forecaster.job(db, job, parts.database.now())
-            return job_public(job, history.outputs_of(db, [job_id]).get(job_id, []), forecast)
-
-    # Whoever waits holds no thread: that is why this handler is asynchronous.
     async def look() -> dict[str, Any]:
-        return await run_in_threadpool(read)
+        return await parts.views.look(caller.project_id, job_id)
 
+    # Whoever waits holds no thread.
     shown: Mapping[str, Any] = await look()
     if wait and shown["state"] not in FINAL:
         shown = await parts.bulletin.wait_for_end(job_id, look, wait_seconds=wait)
@@ -139,7 +126,7 @@ def cancel_job(job_id: Id, caller: Known, parts: UsesParts) -> JSONResponse:
     now = parts.database.now()
     with parts.database.transaction() as db:
         desk.cancel(db, caller.project_id, job_id, now)
-        return JSONResponse(show(db, caller.project_id, job_id))
+        return JSONResponse(show_job(db, caller.project_id, job_id))
 
 
 @submitting.post("/v1/jobs/{job_id}/retry", response_model=JobAnswer)
@@ -161,18 +148,17 @@ def move_to_front(job_id: Id, caller: Known, parts: UsesParts) -> JSONResponse:
     now = parts.database.now()
     with parts.database.transaction() as db:
         desk.front(db, caller.project_id, job_id, now)
-        shown = show(db, caller.project_id, job_id)
+        shown = show_job(db, caller.project_id, job_id)
+    parts.forecaster.forget()
     parts.nudger.nudge()
     return JSONResponse(shown)
 
 
-def show_once(
-    db: Connection, job: NewJob, now: datetime, project_id: str, key: str, body: JobBody
-) -> tuple[dict[str, Any], bool]:
-    """The job that this key stands for, and whether it is new; raises OtherBody."""
-    fingerprint = fingerprint_of(body.model_dump(mode="json"))
-    job_id, is_new = let_in(db, job, now, project_id=project_id, key=key, fingerprint=fingerprint)
-    return show(db, project_id, job_id), is_new
+async def kept(parts: Parts, project_id: str, inputs: Mapping[str, str]) -> dict[str, str]:
+    """The inputs as their job keeps them; raises InvalidJob."""
+    return await run_in_threadpool(
+        keep_inputs, parts.database, parts.storage, project_id, inputs, parts.policy
+    )
 
 
 def reopen(parts: Parts, caller: Caller, job_id: str, body: RetryBody) -> dict[str, Any]:
@@ -184,10 +170,4 @@ def reopen(parts: Parts, caller: Caller, job_id: str, body: RetryBody) -> dict[s
         params = retried_params(job.operation, job.inputs, body)
         desk.retry(db, project_id, job_id, now, params=params)
         check_open(db, project_id, caller.limits)
-        return show(db, project_id, job_id)
-
-
-def show(db: Connection, project_id: str, job_id: str) -> dict[str, Any]:
-    """A job with its outputs; raises NotFound."""
-    job = history.get_job(db, project_id, job_id)
-    return job_public(job, history.outputs_of(db, [job_id]).get(job_id, []))
+        return show_job(db, project_id, job_id)

@@ -9,6 +9,7 @@ from fastapi import Path
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from api.access import Known, router_for
+from api.answers import PROBLEMS
 from api.parts import UsesParts
 from api.paths import Id
 from jobs import history
@@ -27,7 +28,11 @@ BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string"}}}
 @router.get(
     "/v1/jobs/{job_id}/outputs/{number}",
     response_class=Response,
-    responses={200: {"description": "The bytes", **BYTES}, 302: {"description": "To the bytes"}},
+    responses={
+        200: {"description": "The bytes", **BYTES},
+        302: {"description": "To the bytes"},
+        410: {"description": "The bucket has lost them", "content": PROBLEMS[404]["content"]},
+    },
 )
 def get_output(
     job_id: Id,

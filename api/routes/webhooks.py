@@ -84,13 +84,13 @@ def rotate_project_secret(caller: Known, parts: UsesParts) -> JSONResponse:
     return project_secret(parts, seal)
 
 
-@router.get("/v1/webhooks/{webhook_id}", response_model=WebhookAnswer)
+@router.get("/v1/webhooks/{webhook_id:not_secret}", response_model=WebhookAnswer)
 def get_webhook(webhook_id: Id, caller: Known, parts: UsesParts) -> JSONResponse:
     """One endpoint."""
     return JSONResponse(look(parts, caller.project_id, webhook_id))
 
 
-@router.patch("/v1/webhooks/{webhook_id}", response_model=WebhookAnswer)
+@router.patch("/v1/webhooks/{webhook_id:not_secret}", response_model=WebhookAnswer)
 def change_webhook(
     webhook_id: Id, body: WebhookChange, caller: Known, parts: UsesParts
 ) -> JSONResponse:
@@ -107,7 +107,7 @@ def change_webhook(
     return JSONResponse(look(parts, caller.project_id, webhook_id))
 
 
-@router.delete("/v1/webhooks/{webhook_id}", status_code=204, response_class=Response)
+@router.delete("/v1/webhooks/{webhook_id:not_secret}", status_code=204, response_class=Response)
 def delete_webhook(webhook_id: Id, caller: Known, parts: UsesParts) -> Response:
     """Forget an endpoint and its log."""
     with parts.database.transaction() as db:

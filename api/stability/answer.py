@@ -10,7 +10,7 @@ from api.stability.shape import PREFIX, own_path, refused
 from api.stability.verdicts import verdict_on
 from api.stability.waiting import Seen
 from jobs.catalog.operation import ANY_RESULT, Operation
-from jobs.errors import StorageError
+from jobs.errors import ObjectMissing, StorageError
 from jobs.states import FINAL, JobState
 
 #: The job behind an answer, by our own id, for `/v1/jobs`.
@@ -25,6 +25,8 @@ def answer_to(
     if seen.outputs and job.state in {JobState.SUCCEEDED, JobState.FILTERED}:
         try:
             answer: Response = answer_with(parts.storage, operation, seen.outputs, as_json=as_json)
+        except ObjectMissing:
+            raise
         except StorageError as error:
             raise StorageError(f"{error} The result is kept: {place_of(job.id)}") from error
     elif job.state in FINAL or job.state == JobState.HELD:

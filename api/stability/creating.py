@@ -11,6 +11,7 @@ from api.parts import UsesParts
 from api.routes.jobs import IdempotencyKey
 from api.stability.admission import admit_order
 from api.stability.answer import accepted, answer_to
+from api.stability.described import answers_of, request_of
 from api.stability.order import order_in
 from api.stability.shape import PREFIX
 from api.stability.waiting import wait_for
@@ -21,8 +22,8 @@ from jobs.keys import Scope
 
 Endpoint = Callable[..., Awaitable[Response]]
 
-forms = router_for(Scope.SUBMIT, "stability", body_bytes=MAX_REQUEST_BYTES)
-objects = router_for(Scope.SUBMIT, "stability", body_bytes=BODY_BYTES)
+forms = router_for(Scope.SUBMIT, "stability", body_bytes=MAX_REQUEST_BYTES, refusals={})
+objects = router_for(Scope.SUBMIT, "stability", body_bytes=BODY_BYTES, refusals={})
 
 
 def endpoint_of(operation: Operation) -> Endpoint:
@@ -52,6 +53,7 @@ for _operation in catalog().values():
         endpoint_of(_operation),
         methods=["POST"],
         response_model=None,
-        # Stability's own documents describe it.
-        include_in_schema=False,
+        summary=_operation.title,
+        responses=answers_of(_operation),
+        openapi_extra=request_of(_operation),
     )

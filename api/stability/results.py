@@ -11,6 +11,7 @@ from api.access import Known, router_for
 from api.parts import UsesParts
 from api.problems import InvalidRequest
 from api.stability.answer import answer_to, in_progress
+from api.stability.described import results_of
 from api.stability.ids import LENGTH, job_of
 from api.stability.order import wanted_form
 from api.stability.shape import PREFIX, refused
@@ -22,9 +23,12 @@ from jobs.keys import Scope
 from jobs.stability.refusals import NO_GENERATION
 from jobs.states import FINAL
 
-router = router_for(Scope.READ, "stability")
+router = router_for(Scope.READ, "stability", refusals={})
 
-Generation = Annotated[str, Path(alias="id")]
+#: The length is checked by hand, for it is refused in words of Stability's.
+Generation = Annotated[
+    str, Path(alias="id", json_schema_extra={"minLength": LENGTH, "maxLength": LENGTH})
+]
 
 
 def endpoint_of(operations: frozenset[str]) -> Callable[..., Response]:
@@ -74,6 +78,6 @@ for _path, _operations in addresses().items():
         endpoint_of(_operations),
         methods=["GET"],
         response_model=None,
-        # Stability's own documents describe it.
-        include_in_schema=False,
+        summary="Result",
+        responses=results_of(_path, {catalog()[name].media for name in _operations}),
     )

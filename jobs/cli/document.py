@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from jobs.errors import DarkroomError, InvalidManifest
 
 YAML = {".yaml", ".yml"}
@@ -17,24 +19,14 @@ def read_document(path: Path) -> Any:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidManifest([f"{path}: cannot be read: {error}"]) from error
-    if path.suffix in YAML:
-        return _read_yaml(path, text)
+    is_yaml = path.suffix in YAML
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidManifest([f"{path}: is no JSON: {error}"]) from error
-
-
-def _read_yaml(path: Path, text: str) -> Any:
-    try:
-        import yaml
-    except ImportError as error:
-        message = f"{path}: for YAML install PyYAML (pip install pyyaml), or write JSON"
-        raise InvalidManifest([message]) from error
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InvalidManifest([f"{path}: is no YAML: {error}"]) from error
+        return yaml.safe_load(text) if is_yaml else json.loads(text)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        form = "YAML" if is_yaml else "JSON"
+        # YAML tells of a fault in a picture of several lines.
+        why = " ".join(str(error).split())
+        raise InvalidManifest([f"{path}: is no {form}: {why}"]) from error
 
 
 @contextmanager

@@ -293,6 +293,8 @@ def explain(job: str) -> None:
             "open",
         )
         print(f"  attempt {attempt.number} with {attempt.credential_id}: {fate}")
+    if found.held_for == "uncertain":
+        print(f"  to pay again: `darkroom resolve {job} --resubmit`; to fail it: `--give-up`")
 
 
 def known_state(text: str) -> JobState:

@@ -15,6 +15,7 @@ from jobs.cli.webhooks import check_webhook
 from jobs.cli.work import run_batch
 from jobs.errors import InvalidManifest
 from jobs.estimates import expected_seconds
+from jobs.inputs import policy_of
 from jobs.manifest import Expansion, Review, check, fingerprint
 from jobs.public import credits_of
 from jobs.settings import Settings
@@ -51,7 +52,7 @@ def run(
     settings = settings_for("run")
     check_webhook(settings, webhook)
     expansion = read_expansion(operation, set_ or [], matrix or [], repeat)
-    review = check(manifest, expansion)
+    review = check(manifest, expansion, policy_of(settings))
     if not review.is_sound:
         raise InvalidManifest(review.lines())
     order = Order(
@@ -74,7 +75,7 @@ def run(
     outcome = run_batch(settings, order, review, console)
     if as_json:
         print_json(outcome.report)
-    raise typer.Exit(0 if outcome.is_all_succeeded else SOME_FAILED)
+    raise typer.Exit(0 if outcome.is_all_there else SOME_FAILED)
 
 
 def export(
@@ -90,6 +91,10 @@ def export(
         print_json(vars(summary))
     else:
         print(f"{summary.files} files of {summary.jobs} jobs in {out}")
+    if summary.missing:
+        why = f"{summary.missing} files are missing from the bucket: see {out / 'dataset.json'}"
+        print(why, file=sys.stderr)
+        raise typer.Exit(SOME_FAILED)
 
 
 def read_expansion(

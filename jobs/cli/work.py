@@ -20,10 +20,9 @@ from jobs.cli.order import Order
 from jobs.cli.progress import standing, watching
 from jobs.dataset import Summary
 from jobs.dataset.folder import claim
-from jobs.errors import InvalidJob, InvalidManifest
 from jobs.forecast import Forecaster
 from jobs.history import list_jobs
-from jobs.inputs import Policy, keep_inputs, policy_of
+from jobs.inputs import keep_inputs, policy_of
 from jobs.limiter.permits import connect
 from jobs.manifest import JobRow, Review, fingerprint, rows
 from jobs.models import DEFAULT_PROJECT
@@ -50,7 +49,8 @@ class Outcome:
     """How a run ended."""
 
     report: dict[str, Any]
-    is_all_succeeded: bool
+    #: Every row succeeded, and every file is in the dataset.
+    is_all_there: bool
 
 
 class Interrupted(Exception):
@@ -82,8 +82,8 @@ def run_batch(settings: Settings, order: Order, review: Review, console: Console
         "interrupted": is_interrupted,
     }
     database.close()
-    is_all_succeeded = tallied.of(JobState.SUCCEEDED) == review.count
-    return Outcome(report, is_all_succeeded)
+    is_all_there = tallied.of(JobState.SUCCEEDED) == review.count and not summary.missing
+    return Outcome(report, is_all_there)
 
 
 def introduce(running: Running, order: Order, review: Review, console: Console) -> None:
@@ -151,27 +151,22 @@ def new_jobs(home: Home, order: Order) -> Iterator[NewJob]:
     uploads = assets.Uploads(
         lambda path: assets.add_asset(home.database, home.storage, home.project_id, path)
     )
-    for row in rows(order.manifest, order.expansion):
+    allowed = policy_of(home.settings)
+    for row in rows(order.manifest, order.expansion, allowed):
         if isinstance(row, JobRow):
+            references = {name: uploads.reference(value) for name, value in row.inputs.items()}
             yield NewJob(
                 operation=row.operation,
                 params=row.params,
-                inputs=kept_inputs(home, row, uploads, policy_of(home.settings)),
+                inputs=keep_inputs(
+                    home.database, home.storage, home.project_id, references, allowed
+                ),
                 labels=row.metadata,
                 row=row.row,
                 name=row.name,
                 priority=row.priority,
                 on_uncertain=policy(home, order),
             )
-
-
-def kept_inputs(home: Home, row: JobRow, uploads: assets.Uploads, policy: Policy) -> dict[str, str]:
-    """A row's inputs as its job keeps them; raises InvalidManifest for what is not allowed."""
-    references = {name: uploads.reference(value) for name, value in row.inputs.items()}
-    try:
-        return keep_inputs(home.database, home.storage, home.project_id, references, policy)
-    except InvalidJob as error:
-        raise InvalidManifest([f"row {row.row}: {error}"]) from error
 
 
 def watch(home: Home, batch_id: str, total: int, console: Console) -> bool:
@@ -261,6 +256,12 @@ def conclude(
         highlight=False,
         soft_wrap=True,
     )
+    if summary.missing:
+        console.print(
+            f"{summary.missing} files are missing from the bucket: see "
+            f"{order.out / 'dataset.json'}",
+            soft_wrap=True,
+        )
     failed = counts.of(JobState.FAILED, JobState.SKIPPED, JobState.CANCELED)
     if failed:
         console.print(

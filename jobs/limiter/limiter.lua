@@ -26,7 +26,8 @@
 -- thaw                                   -> microseconds until the thaw
 -- open     window ago                    -> 1 if it was closed
 --          says that nothing was sent during the last `ago` microseconds
--- look     window                        -> {used, frozen for, opens in}
+-- look     limit window                  -> {used, frozen for, opens in, free in}
+--          the last is when urgent work could be granted a slot
 
 local CUT, MOST_CUT = 2, 20
 
@@ -135,12 +136,13 @@ elseif verb == 'open' then
   open(KEYS[2], math.max(now, now + tonumber(ARGV[2]) - tonumber(ARGV[3])))
   return 1
 elseif verb == 'look' then
-  redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-  local known = opened(KEYS[2]) or open(KEYS[2], now + tonumber(ARGV[2]))
+  local limit, window = tonumber(ARGV[2]), tonumber(ARGV[3])
+  local free = earliest(KEYS[1], KEYS[2], allowed(KEYS[2], limit), window, 0, true)
   return {
     redis.call('ZCARD', KEYS[1]),
     math.max(0, field(KEYS[2], 'frozen') - now),
-    math.max(0, known - now),
+    math.max(0, opened(KEYS[2]) - now),
+    free - now,
   }
 end
 return redis.error_reply('unknown verb ' .. verb)

@@ -62,11 +62,13 @@ class NotNow:
 
 @dataclass(frozen=True)
 class Gauge:
-    """How a credential stands: slots in use, time until the thaw and until the count is known."""
+    """How a credential stands: slots in use, time until the thaw, until the count is known, and
+    until the next slot for urgent work."""
 
     used: int
     frozen: timedelta
     opens: timedelta
+    free: timedelta
 
 
 class Limiter:
@@ -178,8 +180,8 @@ class Limiter:
 
     def look(self, credential_id: str) -> Gauge:
         """How the credential stands."""
-        used, frozen, opens = self._run([credential_id], "look", self._window)
-        return Gauge(used, timedelta(microseconds=frozen), timedelta(microseconds=opens))
+        used, *waits = self._run([credential_id], "look", self._rate.requests, self._window)
+        return Gauge(used, *(timedelta(microseconds=wait) for wait in waits))
 
     def _told(self, credential_ids: Sequence[str]) -> Iterator[str | int]:
         """What the script is to know of earlier requests with these credentials."""

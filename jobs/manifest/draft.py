@@ -8,6 +8,7 @@ from jobs.catalog.operation import Kind, Operation
 from jobs.catalog.text import value_of
 from jobs.catalog.validate import clean
 from jobs.errors import Fault
+from jobs.inputs import Policy
 from jobs.manifest.pictures import find_input
 from jobs.manifest.values import (
     METADATA_PREFIX,
@@ -23,7 +24,12 @@ MAX_PRIORITY = 2**31 - 1
 
 
 def draft(
-    source: SourceRow, operation: Operation, overrides: Mapping[str, str], *, folder: Path
+    source: SourceRow,
+    operation: Operation,
+    overrides: Mapping[str, str],
+    *,
+    folder: Path,
+    policy: Policy,
 ) -> tuple[JobRow, tuple[Fault, ...]]:
     """The job, numbered 0, and its faults; with any fault the job is only a sketch."""
     cells = {**source.cells, **overrides}
@@ -36,7 +42,7 @@ def draft(
             name: _value(operation, name, text) for name, text in overrides.items() if name in raw
         }
     params, faults = clean(operation, raw, files=inputs.keys(), from_text=source.is_text)
-    located, bad_inputs = _inputs(operation, inputs, folder)
+    located, bad_inputs = _inputs(operation, inputs, folder, policy)
     priority, bad_priority = _priority(cells.get(PRIORITY, 0))
     name, bad_name = _name(cells.get(NAME))
     job = JobRow(
@@ -82,7 +88,7 @@ def _is_file(operation: Operation, name: str) -> bool:
 
 
 def _inputs(
-    operation: Operation, inputs: Mapping[str, object], folder: Path
+    operation: Operation, inputs: Mapping[str, object], folder: Path, policy: Policy
 ) -> tuple[dict[str, str], list[Fault]]:
     located: dict[str, str] = {}
     faults: list[Fault] = []
@@ -91,7 +97,9 @@ def _inputs(
             message = "must be the path of a file, or a reference to one"
             faults.append(Fault(field=name, code="wrong_type", message=message))
         else:
-            located[name], found = find_input(operation.name, name, value, folder=folder)
+            located[name], found = find_input(
+                operation.name, name, value, folder=folder, policy=policy
+            )
             faults += found
     return located, faults
 

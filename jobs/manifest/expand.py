@@ -7,21 +7,22 @@ from pathlib import Path
 from jobs.catalog import loader
 from jobs.catalog.operation import Operation
 from jobs.errors import Fault, InvalidJob, InvalidManifest
+from jobs.inputs import STRICT, Policy
 from jobs.manifest.draft import draft
 from jobs.manifest.expansion import Expansion, is_known
 from jobs.manifest.source import source_rows
 from jobs.manifest.values import OPERATION, JobRow, RowFault, SourceRow
 
 
-def rows(path: Path, expansion: Expansion) -> Iterator[JobRow | RowFault]:
+def rows(path: Path, expansion: Expansion, policy: Policy = STRICT) -> Iterator[JobRow | RowFault]:
     """The manifest's jobs, in an order that never changes: its rows, then matrix, then repeats.
 
-    A row's faults come after its sound jobs. Raises `InvalidManifest` for what concerns the
-    whole file or the options alone.
+    A row's faults come after its sound jobs; an input that `policy` would not fetch is one. Raises
+    `InvalidManifest` for what concerns the whole file or the options alone.
     """
     if faults := expansion.faults():
         raise InvalidManifest(faults)
-    expander = _Expander(path.parent.absolute(), expansion)
+    expander = _Expander(path.parent.absolute(), expansion, policy)
     for source in source_rows(path):
         if isinstance(source, RowFault):
             yield source
@@ -34,9 +35,10 @@ def rows(path: Path, expansion: Expansion) -> Iterator[JobRow | RowFault]:
 class _Expander:
     """Numbers the jobs, and remembers which operations the manifest used."""
 
-    def __init__(self, folder: Path, expansion: Expansion) -> None:
+    def __init__(self, folder: Path, expansion: Expansion, policy: Policy) -> None:
         self._folder = folder
         self._expansion = expansion
+        self._policy = policy
         self._next_row = 0
         self._used: dict[str, Operation] = {}
 
@@ -51,7 +53,9 @@ class _Expander:
                 faults |= dict.fromkeys(trouble)
                 continue
             for overrides in self._expansion.overrides(operation):
-                job, found = draft(source, operation, overrides, folder=self._folder)
+                job, found = draft(
+                    source, operation, overrides, folder=self._folder, policy=self._policy
+                )
                 if found:
                     faults |= dict.fromkeys(found)
                 else:

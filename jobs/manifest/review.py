@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.catalog import loader
+from jobs.inputs import STRICT, Policy
 from jobs.manifest.expand import rows
 from jobs.manifest.expansion import Expansion
 from jobs.manifest.values import JobRow, RowFault
@@ -39,14 +40,14 @@ class Review:
         return [*found, f"and {untold:,} more rows with faults"] if untold else found
 
 
-def check(path: Path, expansion: Expansion) -> Review:
+def check(path: Path, expansion: Expansion, policy: Policy = STRICT) -> Review:
     """Read the whole manifest and count what it holds; raises as `rows` does."""
     by_operation: Counter[str] = Counter()
     credits_milli = 0
     kept: list[RowFault] = []
     about_options: list[RowFault] = []
     faulty = 0
-    for row in rows(path, expansion):
+    for row in rows(path, expansion, policy):
         if isinstance(row, JobRow):
             by_operation[row.operation] += 1
             credits_milli += loader.operation(row.operation).price_of(row.params)

@@ -64,6 +64,8 @@ def retry(
 ) -> None:
     """Open a job again that ended without success; raises Conflict for any other."""
     claim = find(db, project_id, job_id)
+    if claim.state == JobState.HELD:
+        raise Conflict("a held job goes on by itself, or is resolved if it is held as uncertain")
     if claim.state not in RETRYABLE:
         raise Conflict(
             f"only a failed, canceled or skipped job can be retried, not a {claim.state} one"

@@ -13,13 +13,21 @@ from jobs.catalog.operation import Operation
 from jobs.catalog.ties import tie_faults
 from jobs.inserts import insert_rows
 from jobs.models import new_id
-from jobs.queue.moves import BATCH, EVENT, JOB, reserve_budget
+from jobs.queue.moves import BATCH, JOB, reserve_budget
 from jobs.queue.needs import jobs_in, succeeded_of, write_needs
 from jobs.settings import OnUncertain
 from jobs.states import JobState
 
 #: Stability: seeds are below this; 0 or none means that the API draws one.
 SEEDS = 4_294_967_294
+
+#: The database copies what it was told of the jobs themselves.
+FIRST_EVENTS = """
+INSERT INTO event
+    (job_id, project_id, batch_id, at, verb, target, charged_milli, note, tallied)
+SELECT id, project_id, batch_id, created_at, 'submitted', state, 0, held_for, false
+FROM new ORDER BY id
+"""
 
 BUDGET_ERROR = {
     "code": "budget_exhausted",
@@ -102,8 +110,7 @@ def admit(
             _hold_beyond_budget(db, rows, batch_id)
     if not rows:
         return []
-    insert_rows(db, JOB, rows)
-    insert_rows(db, EVENT, [_first_event(row) for row in rows])
+    insert_rows(db, JOB, rows, then=FIRST_EVENTS)
     let_in = {row["id"] for row in rows}
     write_needs(db, {i: some for i, some in needs.items() if i in let_in}, succeeded, now)
     return rows
@@ -150,7 +157,9 @@ def choose_seed(operation: Operation, params: dict[str, Any]) -> int | None:
     """
     if operation.parameter("seed") is None:
         return None
-    seed = int(params.get("seed") or 0) or random.randint(1, SEEDS)
+    if seed := int(params.get("seed") or 0):
+        return seed
+    seed = random.randint(1, SEEDS)
     seeded = {**params, "seed": seed}
     is_refused = any(f.field == "seed" for f in tie_faults(operation, seeded, seeded.keys()))
     return None if is_refused else seed
@@ -179,18 +188,3 @@ def _hold_beyond_budget(db: Connection, rows: list[dict[str, Any]], batch_id: st
                 "due_at": None,
                 "error": BUDGET_ERROR,
             }
-
-
-def _first_event(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "job_id": row["id"],
-        "project_id": row["project_id"],
-        "batch_id": row["batch_id"],
-        "at": row["created_at"],
-        "verb": "submitted",
-        "origin": None,
-        "target": row["state"],
-        "charged_milli": 0,
-        "note": row["held_for"],
-        "tallied": False,
-    }

@@ -60,7 +60,7 @@ def timezone_fault(name: str) -> str | None:
 
 @cache
 def known_zones() -> frozenset[str]:
-    """The names of all time zones of this machine, and UTC in any case."""
+    """The names of all time zones: the system's, or the `tzdata` package's where it has none."""
     return frozenset({"UTC", *available_timezones()})
 
 

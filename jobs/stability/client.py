@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import local
 from typing import Any
+from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -183,7 +184,7 @@ class StabilityClient:
         assert operation.result_path is not None
         with told_by_requests():
             response = self._free.get(
-                self._host + operation.result_path.format(id=result_id),
+                self._host + operation.result_path.format(id=quote(result_id, safe="")),
                 headers={"authorization": f"Bearer {key}", "accept": accept_poll(operation)},
                 timeout=(CONNECT_SECONDS, POLL_SECONDS),
                 stream=True,

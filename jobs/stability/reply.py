@@ -5,6 +5,7 @@ head and, unless it is media, at the (short) body; neither does any I/O.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from jobs.errors import Charged, ErrorClass, JobError
 
 #: Longest sentence of the API that is kept in a job's row.
 LONGEST_MESSAGE = 1000
+#: What can be asked for again in an address; the API's own are 64 hexadecimal characters.
+RESULT_ID = re.compile(r"[!-~]{1,1000}")
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,8 @@ def read_create(
     if operation.mode == "sync" and is_media(operation, status, headers.get("content-type", "")):
         return Media()
     if status in {200, 202}:
-        if operation.mode == "async" and isinstance(told.get("id"), str) and told["id"]:
-            return Ticket(told["id"])
+        if operation.mode == "async" and (result_id := read_result_id(told)) is not None:
+            return Ticket(result_id)
         return Unclear(_unexpected(status, headers, body))
     if status == 401:
         return KeyStopped("key", _error("bad_key", status, told, "billing", "no", retryable=True))
@@ -152,7 +155,7 @@ def read_poll(
     if status == 401:
         return KeyStopped("key", _error("bad_key", status, told, "billing", "yes", retryable=True))
     if status == 200:
-        return NotDone(f"answered 200 with {headers.get('content-type', 'no type')}")
+        return NotDone(storable(f"answered 200 with {headers.get('content-type', 'no type')}"))
     return NotDone(f"answered {status}")
 
 
@@ -163,6 +166,14 @@ def read_body(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
+
+
+def read_result_id(told: Mapping[str, Any]) -> str | None:
+    """The id of an accepted call, or None if there is none that could be kept and asked for."""
+    result_id = told.get("id")
+    if isinstance(result_id, str) and RESULT_ID.fullmatch(result_id):
+        return result_id
+    return None
 
 
 def is_own_error(told: Mapping[str, Any]) -> bool:
@@ -211,8 +222,10 @@ def _unexpected(status: int, headers: Mapping[str, str], body: bytes) -> JobErro
     kind = headers.get("content-type", "no content type")
     return JobError(
         code="unexpected_answer",
-        message=f"The API answered {status} with {kind}, which is no result; it began with "
-        f"{body[:80]!r}.",
+        message=storable(
+            f"The API answered {status} with {kind}, which is no result; it began with "
+            f"{body[:80]!r}."
+        ),
         error_class="provider",
         retryable=True,
         charged="unknown",

@@ -100,7 +100,9 @@ def assert_each_was_paid_once(books: Books) -> None:
     """One charge for each job, and all credits accounted for."""
     paid = Counter(books.attempts[ref].job_id for ref in books.charges)
     assert paid == Counter(job["id"] for job in books.jobs)
-    assert len(books.attempts) == len(books.jobs)
+    # A slow machine may miss a slot; that call was never sent.
+    sent = [attempt for attempt in books.attempts.values() if attempt.note != "not_sent"]
+    assert len(sent) == len(books.jobs)
     assert books.spent_milli == price(books.ledger["charges"])
 
 

@@ -145,6 +145,12 @@ def test_a_batch_is_priced_and_exported(client: Client, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["hares.jsonl", "hares.tar"]
 
 
+def like(client: Client, session: requests.Session) -> requests.Session:
+    """The session with the client's key."""
+    session.headers.update(client._session.headers)
+    return session
+
+
 class Refusing(requests.Session):
     """Refuses the first request."""
 
@@ -162,7 +168,7 @@ class Refusing(requests.Session):
 
 
 def test_what_is_too_much_for_a_moment_is_sent_again(client: Client) -> None:
-    client._session = Refusing(429, "0")
+    client._session = like(client, Refusing(429, "0"))
 
     assert client.submit(CORE, {"prompt": "a hare"}).state == "queued"
 
@@ -173,7 +179,7 @@ def test_what_is_too_much_for_a_moment_is_sent_again(client: Client) -> None:
 def test_what_cannot_be_repeated_soon_or_safely_is_told(
     client: Client, status: int, wait: str
 ) -> None:
-    client._session = Refusing(status, wait)
+    client._session = like(client, Refusing(status, wait))
 
     with pytest.raises(DarkroomError) as caught:
         client.call("POST", "/v1/batches", json={"operation": CORE})
@@ -194,7 +200,7 @@ def test_a_lost_connection_is_no_second_job(shop: Shop, client: Client) -> None:
                 raise requests.ConnectionError("cut")
             return answer
 
-    client._session = Cut()
+    client._session = like(client, Cut())
 
     handle = client.submit(CORE, {"prompt": "a hare"})
 

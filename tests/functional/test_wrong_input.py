@@ -31,6 +31,14 @@ FAULTY = {
         b"operation,image\nupscale/fast,gone.png\n",
         ["row 1 (line 2): image: 'gone.png' cannot be read"],
     ),
+    "an address that is not to be called": (
+        b"operation,image\nupscale/fast,https://x.test/a.png\nupscale/fast,https://127.0.0.1/a.png\n",
+        ["row 2 (line 3): image: "],
+    ),
+    "a bucket that is not ours": (
+        b"operation,image\nupscale/fast,s3://pictures/a.png\n",
+        ["row 1 (line 2): image: the bucket pictures is not one of DARKROOM_INPUT_BUCKETS"],
+    ),
     "bad UTF-8": (b"operation,prompt\ngenerate/core,\xff\n", ["row 1 (line 2): line 2 must be"]),
     "an empty file": (b"", ["faulty.csv: is empty"]),
     "a header alone": (b"operation,prompt\n", ["faulty.csv: has no rows"]),

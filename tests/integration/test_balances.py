@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.balances import ask_balance
+from jobs.balances import Teller, ask_balance
 from jobs.limiter import permits
-from jobs.limiter.permits import Limiter, Permit
+from jobs.limiter.permits import Limiter, NotNow, Permit
 from tests.integration.sandbox.caller import Caller, running
 from tests.integration.workshop import Workshop, workshop
 
@@ -31,7 +31,7 @@ def ask(shop: Workshop) -> int | None:
     """The balance of the only credential."""
     r = shop.r
     (credential_id,) = r.keyring.ids
-    return ask_balance(r.limiter, r.client, r.keyring, credential_id)
+    return ask_balance(Teller(r.limiter, r.client, r.keyring, r.settings.freeze), credential_id)
 
 
 def used(shop: Workshop) -> int:
@@ -69,6 +69,23 @@ def test_a_freeze_elsewhere_stops_a_question_that_waits_for_its_slot(
     # when it would ask, then it is silent, and its slot is free again.
     assert ask(shop) is None
     assert (shop.sent(), used(shop)) == (0, 0)
+
+
+def test_a_429_to_a_question_freezes_as_any_other_does(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a key that the API has locked out without our knowledge,
+    monkeypatch.setattr(permits, "PUNCTUAL", MINUTE)
+    shop.api.fault(status_429="1x1")
+    assert shop.api.core().status_code == 429
+
+    # when its balance is asked for, then there is none, and everybody is silent from now on.
+    assert ask(shop) is None
+    (credential_id,) = shop.r.keyring.ids
+    assert shop.r.limiter.look(credential_id).frozen > MINUTE / 2
+    assert isinstance(
+        Limiter(shop.r.redis, shop.r.settings.darkroom_rate).reserve([credential_id]), NotNow
+    )
 
 
 def test_a_question_that_is_late_for_its_slot_is_not_asked(

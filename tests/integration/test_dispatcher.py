@@ -16,11 +16,11 @@ from sqlalchemy import func, select, update
 from jobs import credentials
 from jobs.credentials import Keyring
 from jobs.db import Database
-from jobs.limiter.permits import Limiter, connect
+from jobs.limiter.permits import Limiter, Permit, connect
 from jobs.models import DISPATCHED
 from jobs.queue import intake, leases
 from jobs.queue.moves import BATCH, JOB
-from jobs.settings import Settings, read_settings
+from jobs.settings import Rate, Settings, read_settings
 from jobs.telemetry import Changes
 from tests.factories import make_batch, new_job
 from tests.servers import free_port
@@ -223,6 +223,27 @@ def test_nothing_is_sent_while_every_credential_is_frozen(post: Post) -> None:
 
     assert post.dispatcher().step() is False
     assert post.dispatched() == set()
+
+
+def test_jobs_stay_in_the_queue_while_no_slot_is_near_enough_to_wait_for(post: Post) -> None:
+    # Given a rate of one request in ten seconds, of which one was sent,
+    post.submit(3)
+    slow = Rate(requests=1, window=timedelta(seconds=10))
+    post.limiter = Limiter(post.redis, slow)
+    dispatcher = post.dispatcher(darkroom_rate="1/10s")
+    (credential_id,) = post.keyring.ids
+    permit = post.limiter.reserve([credential_id])
+    assert isinstance(permit, Permit)
+
+    # when the next slot is further away than anybody waits, then none is claimed to be put back;
+    assert [dispatcher.step() for _ in range(3)] == [False, False, False]
+    assert (post.dispatched(), post.messages()) == (set(), 0)
+
+    # and one is sent once there is a slot for it.
+    post.limiter.drop(permit)
+    post.redis.hdel(f"darkroom:{{{credential_id}}}:state", "next")
+    dispatcher.step()
+    assert len(post.dispatched()) == 1
 
 
 def test_nothing_is_sent_before_the_limiters_count_is_known(post: Post) -> None:

@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, event, insert, update
 
 from jobs import batches, paces, projects, tallies
 from jobs.db import Database
 from jobs.durations import Histogram
 from jobs.forecast import DURATION, POLL_LATENESS, SYNC_TAIL, Forecaster
+from jobs.lately import Lately
 from jobs.models import DEFAULT_PROJECT
 from jobs.queue import brakes, desk, places
 from jobs.queue.moves import JOB
@@ -35,7 +36,7 @@ def forecaster(tmp_path: Path) -> Forecaster:
 
 
 def ahead(db: Connection, job_id: str) -> int:
-    return places.jobs_ahead(db, read_job(db, job_id))
+    return places.jobs_ahead(db, read_job(db, job_id), Lately(0))
 
 
 def begin_some(db: Connection, ids: list[str], every: timedelta) -> None:
@@ -122,6 +123,38 @@ def test_a_jobs_end_follows_from_its_place_and_the_projects_pace(
         assert found.eta is not None
         seconds = (found.eta - NOW).total_seconds()
         assert seconds == pytest.approx(10 / 2 + SYNC_TAIL, abs=1)
+
+
+def test_one_look_at_the_queue_tells_the_places_of_many(
+    database: Database, forecaster: Forecaster
+) -> None:
+    asked: list[str] = []
+    with database.transaction() as db:
+        batch_id = make_batch(db)
+        jobs = [read_job(db, make_job(db, batch_id=batch_id, row=row)) for row in range(5)]
+        single = read_job(db, make_job(db))
+        forecaster.job(db, single, NOW)
+        forecaster.job(db, jobs[4], NOW)
+        event.listen(db, "before_cursor_execute", lambda *args: asked.append(args[2]))
+
+        found = [forecaster.job(db, job, NOW).position for job in jobs]
+
+        # Behind the first of them the single job takes its turn.
+        assert (found, asked) == ([1, 3, 4, 5, 6], [])
+
+
+def test_whoever_changes_the_order_sees_it_at_once(
+    database: Database, forecaster: Forecaster
+) -> None:
+    with database.transaction() as db:
+        first, second = make_job(db, due_at=at(-2)), make_job(db, due_at=at(-1))
+        assert forecaster.job(db, read_job(db, second), NOW).position == 2
+
+        desk.front(db, DEFAULT_PROJECT, second, NOW)
+        forecaster.forget()
+
+        places = [forecaster.job(db, read_job(db, job), NOW).position for job in (second, first)]
+        assert places == [1, 2]
 
 
 def test_nobody_knows_when_what_is_paused_will_end(

@@ -14,6 +14,7 @@ import boto3
 import pytest
 from sqlalchemy import func, select, update
 
+from jobs.assets import add_image
 from jobs.downloads import Limits
 from jobs.fetches import FETCH, Fetcher, forget_fetches
 from jobs.models import Asset, table
@@ -272,6 +273,19 @@ def test_what_is_gone_fails_the_job(reference: str, shop: Workshop) -> None:
 
     job = shop.job(child)
     assert (job.state, job.error["code"]) == ("failed", "input_gone")
+
+
+def test_an_input_that_the_bucket_has_lost_fails_the_job(shop: Workshop) -> None:
+    asset_id = add_image(shop.r.database, shop.r.storage, "default", io.BytesIO(PICTURE))
+    job_id = ordered(shop, f"asset:{asset_id}")
+    (key,) = shop.r.storage.list("default/")
+    shop.r.storage.delete(key)
+
+    shop.work()
+
+    job = shop.job(job_id)
+    assert (job.state, job.error["code"]) == ("failed", "input_gone")
+    assert "The bucket does not hold" in job.error["message"]
 
 
 def test_an_object_of_an_allowed_bucket_is_an_input(

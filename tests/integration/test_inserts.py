@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import insert, select
 
 from jobs.db import Database
-from jobs.inserts import MANY, insert_rows
+from jobs.inserts import insert_rows
 from jobs.models import DEFAULT_PROJECT
-from jobs.queue.intake import admit
+from jobs.queue.intake import FIRST_EVENTS, admit
 from jobs.queue.moves import EVENT, JOB
 from tests.factories import NOW, new_job
 
@@ -24,6 +24,7 @@ TEXTS = [
     "",
 ]
 TOUCHED = ("id", "seed")
+MANY = 20
 
 
 @pytest.fixture
@@ -62,6 +63,16 @@ def test_rows_in_one_document_are_the_rows_that_single_inserts_make(database: Da
     assert found == stored(database)
 
 
+def test_what_is_only_equal_in_all_rows_stays_what_it_is(database: Database) -> None:
+    jobs = [new_job(row=row, labels={"n": n}) for row, n in enumerate([1, True, 1.0])]
+
+    with database.transaction() as db:
+        admit(db, jobs, NOW, project_id=DEFAULT_PROJECT)
+
+    kept = [row["labels"] for row in stored(database)]
+    assert repr(kept) == repr([{"n": 1}, {"n": True}, {"n": 1.0}])
+
+
 def test_rows_in_one_document_are_numbered_by_the_database(database: Database) -> None:
     jobs = [new_job(row=row) for row in range(MANY)]
 
@@ -81,6 +92,6 @@ def test_nothing_of_a_document_with_a_bad_row_is_kept(database: Database) -> Non
     rows[-1] |= {"id": rows[0]["id"]}
 
     with pytest.raises(Exception, match=r"(?i)unique"), database.transaction() as db:
-        insert_rows(db, JOB, rows)
+        insert_rows(db, JOB, rows, then=FIRST_EVENTS)
 
     assert stored(database) == []

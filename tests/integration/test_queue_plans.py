@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, select, text
 
+from jobs import figures, tallies
 from jobs.db import Database
+from jobs.lately import Lately
 from jobs.queue import bulk, deadlines, leases, places, waking
 from jobs.queue.bulk import Bulk
 from jobs.queue.moves import JOB
@@ -78,11 +80,34 @@ def test_a_place_in_the_queue_reads_the_index_of_due_jobs(database: Database) ->
     with database.reading() as db:
         queued = db.execute(select(JOB).where(JOB.c.state == JobState.QUEUED)).one()
 
-    plan = plans(database, lambda db: places.jobs_ahead(db, queued))
+    plan = plans(database, lambda db: places.jobs_ahead(db, queued, Lately(0)))
 
     assert "job_to_start" in plan
     assert "SCAN job\n" not in plan
     assert "Seq Scan on job " not in plan
+
+
+def test_the_counts_of_a_batch_read_only_the_events_that_are_not_added_up(
+    database: Database,
+) -> None:
+    with database.transaction() as db:
+        batch_id = make_batch(db)
+        while tallies.fold(db):
+            pass
+        db.execute(text("ANALYZE"))
+
+    plan = plans(database, lambda db: tallies.counts(db, batch_id=batch_id))
+
+    assert "event_untallied" in plan
+    assert "SCAN event\n" not in plan
+    assert "Seq Scan on event " not in plan
+
+
+def test_the_uncertain_calls_of_a_batch_do_not_read_its_jobs(database: Database) -> None:
+    plan = plans(database, lambda db: figures.uncertain_attempts(db, "a batch"))
+
+    assert "attempt_uncertain" in plan
+    assert "job_by_batch" not in plan
 
 
 def test_what_is_late_is_found_by_its_deadline(database: Database) -> None:

@@ -51,7 +51,8 @@ def offer(r: Resources, attempt_id: str) -> bool:
         r.spool.discard(attempt_id)
         return False
     # A worker may have died of these very bytes: only the executor counts that, and gives up.
-    if row.lease_owner is not None or claim.crashes:
+    # It has yet to look at a job that is being sent, whose worker may not have told of the bytes.
+    if row.lease_owner is not None or claim.crashes or claim.state == JobState.SUBMITTING:
         return False
     found = replace(claim, attempt_id=attempt_id, attempt_number=row.found_number)
     if not is_in_bucket(r, find_operation(claim.operation), found):

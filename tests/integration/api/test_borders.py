@@ -37,6 +37,7 @@ PUBLIC = {"name", "engine_id"}
 #: What a call of these has to send so that it reaches the thing itself.
 BODIES: dict[str, dict[str, Any]] = {
     "PATCH /v1/batches/{batch_id}": {"json": {"weight": 2}},
+    "POST /v1/jobs/{job_id}/resolve": {"json": {"decision": "resubmit"}},
     "PATCH /v1/schedules/{schedule_id}": {"json": {"enabled": False}},
     "PATCH /v1/webhooks/{webhook_id}": {"json": {"enabled": False}},
     "POST /v1/webhooks/{webhook_id}/replay": {"json": {"since": "2020-01-01T00:00:00Z"}},
@@ -81,7 +82,9 @@ def calls() -> Iterator[Call]:
     for context in iter_route_contexts(app.routes):
         route: Any = context.original_route
         for method in sorted(route.methods - {"HEAD"}):
-            yield Call(method, context.path, getattr(route, "scope", None))
+            yield Call(
+                method, context.path.replace(":not_secret", ""), getattr(route, "scope", None)
+            )
 
 
 CALLS = list(calls())

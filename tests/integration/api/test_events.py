@@ -121,3 +121,4 @@ def test_a_last_event_id_that_is_no_number_is_refused(client: Client) -> None:
     answer: requests.Response = client.get("/v1/events", headers={"last-event-id": "x"})
 
     assert answer.status_code == 422
+    assert [fault["field"] for fault in answer.json()["faults"]] == ["header.last-event-id"]

@@ -305,6 +305,35 @@ def test_a_job_that_runs_is_not_retried(client: Client) -> None:
     assert client.post(f"/v1/jobs/{job['id']}/retry").status_code == 409
 
 
+@pytest.mark.parametrize(("decision", "state"), [("resubmit", "queued"), ("give-up", "failed")])
+def test_a_person_decides_about_an_uncertain_job(
+    client: Client, database: Database, decision: str, state: str
+) -> None:
+    with database.transaction() as db:
+        job_id = make_job(db, JobState.HELD, project_id="acme", held_for="uncertain")
+    path = f"/v1/jobs/{job_id}"
+
+    retried = client.post(f"{path}/retry")
+    unclear = client.post(f"{path}/resolve", json={"decision": "perhaps"})
+    resolved = client.post(f"{path}/resolve", json={"decision": decision})
+    again = client.post(f"{path}/resolve", json={"decision": decision})
+
+    assert (retried.status_code, again.status_code) == (409, 409)
+    assert "is resolved if it is held as uncertain" in retried.json()["detail"]
+    assert faults(unclear) == {("decision", "literal_error")}
+    assert (resolved.status_code, resolved.json()["state"]) == (200, state)
+
+
+def test_an_output_that_the_bucket_has_lost_is_gone(client: Client, database: Database) -> None:
+    job_id, _ = with_output(client, database)
+    client.app.state.parts.storage.delete(stored_output().key)
+
+    answer = client.get(f"/v1/jobs/{job_id}/outputs/0")
+
+    assert (answer.status_code, answer.json()["code"]) == (410, "object_missing")
+    assert "retry-after" not in answer.headers
+
+
 def test_whoever_waits_hears_of_the_end_at_once(client: Client, database: Database) -> None:
     job = submit(client)
 

@@ -196,13 +196,29 @@ def test_a_result_that_cannot_be_read_now_is_kept(
     result_id = make(JobState.SUCCEEDED, "upscale/creative", 7)
     storage = client.app.state.parts.storage
     for key in list(storage.list("acme/")):
+        # A folder cannot be read as a file, whoever asks.
         storage.delete(key)
+        (storage.root / key).mkdir(parents=True)
 
     answer = client.get(ANY + result_id)
 
     assert (answer.status_code, answer.json()["name"]) == (503, "service_unavailable")
     assert result_id in answer.json()["errors"][0]
     assert "retry-after" in answer.headers
+
+
+def test_of_a_result_that_somebody_has_deleted_it_is_said_that_it_is_gone(
+    client: Client, make: Maker
+) -> None:
+    result_id = make(JobState.SUCCEEDED, "upscale/creative", 7)
+    storage = client.app.state.parts.storage
+    for key in list(storage.list("acme/")):
+        storage.delete(key)
+
+    answer = client.get(ANY + result_id)
+
+    assert (answer.status_code, answer.json()["name"]) == (410, "object_missing")
+    assert "retry-after" not in answer.headers
 
 
 def refused(client: Client, result_id: str) -> tuple[int, str]:

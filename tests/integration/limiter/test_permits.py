@@ -65,6 +65,16 @@ def test_a_slot_that_is_too_far_away_is_not_reserved(limiter: Limiter, clock: Ha
     assert isinstance(limiter.reserve(["a"]), Permit)
 
 
+def test_a_look_tells_how_far_away_the_next_slot_is(limiter: Limiter, clock: Hands) -> None:
+    assert limiter.look("a").free == NOTHING
+
+    taken = slots_of(limiter, RATE.requests)
+
+    free = limiter.look("a").free.total_seconds()
+    assert free == pytest.approx(reserve(limiter).at - clock.seconds, abs=NEAR)
+    assert free == pytest.approx(WINDOW + HOLD.total_seconds() + taken[0] - clock.seconds, abs=NEAR)
+
+
 def test_a_dropped_slot_returns(limiter: Limiter) -> None:
     permits = [reserve(limiter) for _ in range(RATE.requests)]
     for permit in permits[10:]:
@@ -196,7 +206,7 @@ def test_an_unknown_history_grants_nothing_for_a_window(fake: redis.Redis, clock
     limiter = Limiter(fake, RATE)
 
     assert limiter.reserve(["a"]) == NotNow(RATE.window)
-    assert limiter.look("a") == Gauge(0, NOTHING, RATE.window)
+    assert limiter.look("a") == Gauge(0, NOTHING, RATE.window, RATE.window)
     clock.turn(WINDOW)
     assert isinstance(limiter.reserve(["a"]), Permit)
 

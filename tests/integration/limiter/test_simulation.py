@@ -49,15 +49,9 @@ def test_the_simulation_gives_the_slots_of_the_script(
 def test_on_a_good_network_nearly_all_of_the_rate_is_used_and_nothing_refused(
     simulation: dict[str, Any], traffic: str
 ) -> None:
-    network, creates = simulation["NETWORKS"]["lan, 1 ms"], simulation["TRAFFIC"][traffic]
+    way = simulation["NETWORKS"]["lan, 1 ms"](simulation["TRAFFIC"][traffic])
 
-    times = list(
-        simulation["arrivals"](
-            lambda chance: simulation["journey"](chance, creates=creates, **network),
-            hours=0.2,
-            seed=3,
-        )
-    )
+    times = list(simulation["arrivals"](way, hours=0.2, seed=3))
 
     assert simulation["refusals"](times) == 0
     assert simulation["utilisation"](times) >= 0.98

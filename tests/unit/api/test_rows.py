@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
-from api.rows import mixed, pieces_of
+from api.rows import ROWS_AT_ONCE, mixed, pieces_of
 
 
 def lines_of(chunks: list[bytes]) -> list[bytes]:
@@ -33,12 +33,12 @@ def test_lines_are_the_same_however_the_bytes_arrive(data: bytes, cuts: list[int
 
 def test_a_long_stream_comes_in_pieces() -> None:
     async def stream() -> AsyncIterator[bytes]:
-        yield b"{}\n" * 1001
+        yield b"{}\n" * (2 * ROWS_AT_ONCE + 1)
 
     async def sizes() -> list[int]:
         return [len(piece) async for piece in pieces_of(stream())]
 
-    assert asyncio.run(sizes()) == [500, 500, 1]
+    assert asyncio.run(sizes()) == [ROWS_AT_ONCE, ROWS_AT_ONCE, 1]
 
 
 def test_a_line_that_never_ends_is_refused() -> None:

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jobs.errors import InvalidManifest
+from jobs.guard import Guard
+from jobs.inputs import Policy
 from jobs.manifest import Expansion, JobRow, RowFault, check, fingerprint, rows
 
 Write = Callable[[str, str | bytes], Path]
@@ -141,7 +143,6 @@ def test_inputs_are_found_beside_the_manifest_and_references_left_alone(
     references = [
         "asset:" + 26 * "a",
         "https://x.test/a.png",
-        "s3://pictures/k",
         f"data:image/png;base64,{text}",
         f"job:{26 * 'b'}#1",
     ]
@@ -150,6 +151,24 @@ def test_inputs_are_found_beside_the_manifest_and_references_left_alone(
     jobs = jobs_of(path, Expansion(operation="upscale/fast"))
 
     assert [job.inputs["image"] for job in jobs] == [str(tmp_path / "fox.png"), *references]
+
+
+def test_an_input_that_would_not_be_fetched_is_a_fault_of_its_row(write: Write) -> None:
+    path = write(
+        "m.csv",
+        "image\nhttps://x.test/a.png\nhttps://127.0.0.1/a\nhttp://x.test/a.png\n"
+        "s3://ours/k\ns3://theirs/k\n",
+    )
+    policy = Policy(Guard(), frozenset({"ours"}))
+
+    review = check(path, Expansion(operation="upscale/fast"), policy)
+
+    assert review.count == 2
+    assert review.lines() == [
+        "row 2 (line 3): image: 127.0.0.1 is not a public host",
+        "row 3 (line 4): image: the address must begin with https://",
+        "row 5 (line 6): image: the bucket theirs is not one of DARKROOM_INPUT_BUCKETS",
+    ]
 
 
 def test_a_missing_a_broken_and_a_changed_image_are_each_noticed(

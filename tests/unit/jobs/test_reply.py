@@ -69,6 +69,24 @@ def test_an_accepted_asynchronous_call_gives_its_id(status: int) -> None:
     assert read_create(ASYNC, status, JSON, b'{"id": "abc"}') == Ticket("abc")
 
 
+@pytest.mark.parametrize("said", ["", "a\0b", "\ud800", "a b", "a\n", "é", "a" * 1001, 7, None, {}])
+def test_an_id_that_cannot_be_kept_or_asked_for_is_no_result(said: object) -> None:
+    reply = read_create(ASYNC, 200, JSON, json.dumps({"id": said}).encode())
+
+    assert isinstance(reply, Unclear)
+    assert reply.error.code == "unexpected_answer"
+    assert reply.error.message.startswith("The API answered 200 with application/json, which is no")
+
+
+def test_a_type_that_no_database_can_hold_is_told_without_the_zero() -> None:
+    headers = {"content-type": "text/\0plain"}
+
+    reply = read_create(ASYNC, 200, headers, b"")
+    assert isinstance(reply, Unclear)
+    assert "text/plain" in reply.error.message
+    assert read_poll(ASYNC, 200, headers, b"") == NotDone("answered 200 with text/plain")
+
+
 #: operation, status, body -> kind of reply, code, class, charged
 CREATES: list[tuple[Operation, int, bytes, type, str, str, str]] = [
     *(

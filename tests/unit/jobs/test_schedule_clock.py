@@ -1,6 +1,10 @@
 """When schedules run: around the changes of the clock, at the edges, and what is no schedule."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,6 +13,7 @@ from hypothesis import strategies as st
 from jobs.schedules.clock import Clock, cron_fault, timezone_fault
 
 BERLIN = "Europe/Berlin"
+REPOSITORY = Path(__file__).parents[3]
 
 
 def utc(text: str) -> datetime:
@@ -34,6 +39,28 @@ def test_a_time_is_that_of_the_zone_in_summer_and_in_winter() -> None:
         "2026-03-29 05:00",
         "2026-03-30 05:00",
     ]
+
+
+def test_time_zones_are_there_on_a_machine_that_has_none() -> None:
+    # Given a Python that is told of no folder of the system's
+    bare = {**os.environ, "PYTHONTZPATH": ""}
+    program = (
+        "from datetime import UTC, datetime\n"
+        "from jobs.schedules.clock import Clock, timezone_fault\n"
+        f"assert timezone_fault({BERLIN!r}) is None\n"
+        f"print(Clock('0 7 * * *', {BERLIN!r}).next_after(datetime(2026, 7, 1, tzinfo=UTC)))\n"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env=bare,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.stdout == "2026-07-01 05:00:00+00:00\n", ended.stderr
 
 
 def test_a_time_that_the_clock_leaves_out_comes_right_after_the_gap_and_once() -> None:
