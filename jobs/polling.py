@@ -33,9 +33,10 @@ class PollPlan:
     def delay(self, elapsed: timedelta, polls: int) -> timedelta:
         """How long to wait after `polls` polls, `elapsed` after the create."""
         seconds = elapsed.total_seconds()
-        # A moment that would come too soon after this poll is passed over.
-        earliest = seconds + (self.gap.total_seconds() if polls else 0.0)
-        number = bisect_right(self.moments, earliest - 0.5)
+        # Polls come a little late, and each puts off the next one, but does not take its place:
+        # only a moment that has nearly come by now is passed over.
+        passed = seconds + (self.gap.total_seconds() / 2 if polls else 0.0)
+        number = bisect_right(self.moments, passed)
         if number < len(self.moments):
             return max(self.gap, timedelta(seconds=self.moments[number] - seconds))
         return growing_delay(self.gap, polls)

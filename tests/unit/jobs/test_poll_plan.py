@@ -20,23 +20,24 @@ def drawn(chance: random.Random) -> float:
     return 40 * math.exp(chance.gauss(0, 0.25))
 
 
-def polls_until(seconds: float, plan_: PollPlan) -> list[float]:
-    """The moments at which a result of this duration is asked for."""
+def polls_until(seconds: float, plan_: PollPlan, *, delay: float = 0.0) -> list[float]:
+    """The moments at which a result of this duration is asked for, each later than planned."""
     moments = [0.0]
     while moments[-1] < seconds:
         elapsed = timedelta(seconds=moments[-1])
-        moments.append(moments[-1] + plan_.delay(elapsed, len(moments) - 1).total_seconds())
+        wait = plan_.delay(elapsed, len(moments) - 1).total_seconds()
+        moments.append(moments[-1] + wait + delay)
     return moments[1:]
 
 
-def learned(price_seconds: float, *, results: int = 800) -> tuple[float, float]:
+def learned(price_seconds: float, *, delay: float = 0.0, results: int = 800) -> tuple[float, float]:
     """Polls a job and lateness in seconds, after learning from nothing but polls."""
     chance = random.Random(7)
     histogram = Histogram()
     polls = late = counted = 0.0
     for number in range(results):
         duration = drawn(chance)
-        moments = polls_until(duration, plan(histogram, GAP, price_seconds))
+        moments = polls_until(duration, plan(histogram, GAP, price_seconds), delay=delay)
         before = moments[-2] if len(moments) > 1 else 0.0
         histogram = histogram.learn(timedelta(seconds=before), timedelta(seconds=moments[-1]))
         if number >= results // 2:
@@ -55,8 +56,10 @@ def test_scarce_requests_are_spent_on_few_late_polls() -> None:
     assert late < 20
 
 
-def test_idle_requests_are_spent_on_early_polls() -> None:
-    polls, late = learned(IDLE)
+@pytest.mark.parametrize("delay", [0.0, 0.4, 1.0], ids="{} s late".format)
+def test_idle_requests_are_spent_on_early_polls(delay: float) -> None:
+    # Given polls that wait for the dispatcher and their permits,
+    polls, late = learned(IDLE, delay=delay)
 
     assert late <= 6.0
     assert polls <= 2.6
