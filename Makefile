@@ -22,7 +22,7 @@ test: $(VENV)/installed-dev ## Everything that CI checks
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --durations 30 --durations-min 3
 
 check: $(VENV)/installed-dev ## The same, but only the fast tests
 	$(BIN)/ruff format --check .

@@ -87,10 +87,11 @@ class JobBody(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
+    # Factories, since a default that can change is copied for each of a million rows.
     operation: str = Field(description="See GET /v1/operations.")
-    params: dict[str, Any] = Field(default={}, description="The operation's parameters.")
+    params: dict[str, Any] = Field(default_factory=dict, description="The operation's parameters.")
     inputs: dict[str, str] = Field(
-        default={},
+        default_factory=dict,
         description="Asset ids, https://, s3://, job:<id>#<output>, or data: up to 1 MiB.",
     )
     priority: Priority = Field(default=PRIORITY, description="Higher is sooner.")
@@ -99,9 +100,13 @@ class JobBody(Body):
     on_uncertain: OnUncertain | None = Field(
         default=None, description="What happens when the answer to the paid call is lost."
     )
-    metadata: Metadata = Field(default={}, description="Yours; it comes back with the job.")
+    metadata: Metadata = Field(
+        default_factory=dict, description="Yours; it comes back with the job."
+    )
     depends_on: list[JobId] = Field(
-        default=[], max_length=MAX_NEEDS, description="Jobs that must have succeeded before."
+        default_factory=list,
+        max_length=MAX_NEEDS,
+        description="Jobs that must have succeeded before.",
     )
     webhook_url: WebhookUrl | None = Field(default=None, description="Is told how it ends.")
 

@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.db import Database
-from jobs.feed import PAGE, News, last_event, read_on
+from jobs.feed import PAGE, News, last_event, pass_over, read_on
 from jobs.states import FINAL
 from jobs.telemetry import Changes
 
@@ -124,11 +124,15 @@ class Bulletin:
     async def _follow(self) -> None:
         while not self._closing.is_set():
             try:
-                news = await run_in_threadpool(self._read)
+                is_heard = self._is_heard
+                news = await run_in_threadpool(self._read, is_heard=is_heard)
             except SQLAlchemyError as error:
                 self._changes.say("feed", type(error).__name__)
             else:
                 self._changes.say("feed", "ok")
+                if self._is_heard and not is_heard:
+                    # Somebody came meanwhile, who must not miss what was passed over.
+                    continue
                 self._tell(news)
                 if len(news.told) == PAGE:
                     continue
@@ -137,11 +141,18 @@ class Bulletin:
             except TimeoutError:
                 continue
 
-    def _read(self) -> News:
+    @property
+    def _is_heard(self) -> bool:
+        return bool(self._listeners or self._waiters)
+
+    def _read(self, *, is_heard: bool) -> News:
         now = self._database.now()
         with self._database.reading() as db:
             if self.cursor is None:
                 return News([], [], last_event(db))
+            if not is_heard and (passed := pass_over(db, self.cursor)) != self.cursor:
+                # While a million rows come in, nobody reads a million events for nobody.
+                return News([], [], passed)
             return read_on(db, self.cursor, now)
 
     def _tell(self, news: News) -> None:

@@ -33,6 +33,13 @@ def last_event(db: Connection) -> int:
     return int(db.execute(select(func.coalesce(func.max(EVENT.c.id), 0))).scalar_one())
 
 
+def pass_over(db: Connection, cursor: int) -> int:
+    """The place behind all that came after `cursor`, where no number is missing; else `cursor`."""
+    behind = select(func.count(), func.max(EVENT.c.id)).where(EVENT.c.id > cursor)
+    count, newest = db.execute(behind).one()
+    return int(newest) if count and count == newest - cursor else cursor
+
+
 def read_on(db: Connection, cursor: int, now: datetime) -> News:
     """What came after `cursor`.
 

@@ -10,7 +10,7 @@ import requests
 from sqlalchemy import insert
 
 from jobs.db import Database
-from jobs.feed import read_on
+from jobs.feed import last_event, pass_over, read_on
 from jobs.models import Event, table
 from jobs.states import JobState
 from tests.factories import make_job
@@ -115,6 +115,24 @@ def test_a_number_that_may_still_come_is_waited_for(database: Database) -> None:
 
     assert ([event.id for event in soon.changed], soon.told, soon.cursor) == ([3], [], 1)
     assert ([event.id for event in late.told], late.cursor) == ([3], 3)
+
+
+def test_what_nobody_hears_is_passed_over_as_far_as_no_number_is_missing(
+    database: Database,
+) -> None:
+    with database.transaction() as db:
+        for name in "ab":
+            make_job(db, JobState.QUEUED, id=name * 26)
+    with database.reading() as db:
+        last = last_event(db)
+        assert pass_over(db, 0) == last
+        assert pass_over(db, last) == last
+
+    with database.transaction() as db:
+        row = {"job_id": "a" * 26, "project_id": "default", "verb": "v", "target": "queued"}
+        db.execute(insert(EVENT), row | {"id": last + 2, "at": database.now()})
+    with database.reading() as db:
+        assert pass_over(db, last) == last
 
 
 def test_a_last_event_id_that_is_no_number_is_refused(client: Client) -> None:
