@@ -11,7 +11,7 @@ from jobs.idempotency import fingerprint_of
 from jobs.ingest import add_rows, lock_batch, open_once, start
 from jobs.keys import Caller
 from jobs.models import new_id
-from jobs.queue.intake import NewJob
+from jobs.queue.intake import NewJob, draft
 
 
 def open_empty(parts: Parts, project_id: str, body: BatchBody) -> str:
@@ -30,9 +30,10 @@ def let_list_in(parts: Parts, caller: Caller, body: BatchBody) -> tuple[str, Rep
         raise InvalidRequest(located(report))
     batch_id, _ = open_once(parts.database, new, project_id=project_id)
     now = parts.database.now()
+    drafts = [draft(job, now, project_id, batch_id) for job in jobs]
     with parts.database.transaction() as db:
         if lock_batch(db, project_id, batch_id).loaded_at is None:
-            for row, faults in add_rows(db, project_id, batch_id, jobs, now).items():
+            for row, faults in add_rows(db, project_id, batch_id, drafts, now).items():
                 report.refuse(row, faults)
             common.check_limits(db, batch_id)
     for _ in start(parts.database, project_id, batch_id):

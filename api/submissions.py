@@ -15,7 +15,7 @@ from jobs.db import Database
 from jobs.idempotency import OtherBody, make_once
 from jobs.limits import Limits, check_open
 from jobs.public import new_job_public
-from jobs.queue.intake import NewJob, admit
+from jobs.queue.intake import NewJob, admit, draft
 from jobs.submission import asset_faults
 
 
@@ -99,8 +99,8 @@ def let_in_unnamed(
             places.setdefault(one.project_id, []).append(place)
     told: dict[int, Told] = {}
     for project_id, mine in places.items():
-        jobs = [submissions[place].job for place in mine]
-        rows = admit(db, jobs, now, project_id=project_id)
+        drafts = [draft(submissions[place].job, now, project_id) for place in mine]
+        rows = admit(db, drafts, now)
         told |= {place: Told(new_job_public(row)) for place, row in zip(mine, rows, strict=True)}
     return told
 
@@ -119,7 +119,7 @@ def once(db: Connection, submission: Submission, now: datetime) -> Told:
     rows: list[dict[str, Any]] = []
 
     def let_in() -> str:
-        rows.extend(admit(db, [submission.job], now, project_id=project_id))
+        rows.extend(admit(db, [draft(submission.job, now, project_id)], now))
         return str(rows[0]["id"])
 
     if submission.key is None:

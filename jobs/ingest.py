@@ -15,7 +15,7 @@ from jobs.db import Database
 from jobs.errors import Conflict, Fault
 from jobs.queue import bulk
 from jobs.queue.bulk import Bulk
-from jobs.queue.intake import NewJob, admit
+from jobs.queue.intake import Draft, NewJob, admit
 from jobs.submission import faults_by_job
 
 RowFaults = Mapping[int, list[Fault]]
@@ -37,7 +37,7 @@ def _open(database: Database, wanted: NewBatch, project_id: str) -> tuple[str, b
 
 
 def add_rows(
-    db: Connection, project_id: str, batch_id: str, jobs: Sequence[NewJob], now: datetime
+    db: Connection, project_id: str, batch_id: str, drafts: Sequence[Draft], now: datetime
 ) -> RowFaults:
     """Let rows in; raises Conflict once the batch is started. Returns the faults of the others.
 
@@ -46,12 +46,12 @@ def add_rows(
     batch = lock_batch(db, project_id, batch_id)
     if batch.loaded_at is not None or batch.canceled_at is not None:
         raise Conflict("the batch is started or canceled already, and takes no more rows")
-    faults = faults_by_job(db, project_id, jobs)
-    good = [job for place, job in enumerate(jobs) if place not in faults]
+    faults = faults_by_job(db, project_id, [draft.job for draft in drafts])
+    good = [draft for place, draft in enumerate(drafts) if place not in faults]
     if good:
-        rows = admit(db, good, now, project_id=project_id, batch_id=batch_id, is_waiting=True)
+        rows = admit(db, good, now, batch_id=batch_id, is_waiting=True)
         _count(db, batch, [row["estimated_milli"] for row in rows])
-    return {row_of(jobs[place]): found for place, found in faults.items()}
+    return {row_of(drafts[place].job): found for place, found in faults.items()}
 
 
 def row_of(job: NewJob) -> int:

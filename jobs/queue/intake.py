@@ -67,6 +67,14 @@ class NewJob:
         return tuple(dict.fromkeys((*self.depends_on, *jobs_in(self.inputs))))
 
 
+@dataclass(frozen=True)
+class Draft:
+    """A job, and the row to insert for it, as far as it differs from any other new job's."""
+
+    job: NewJob
+    row: dict[str, Any]
+
+
 def submit(
     db: Connection,
     jobs: Sequence[NewJob],
@@ -76,17 +84,17 @@ def submit(
     batch_id: str | None = None,
     is_waiting: bool = False,
 ) -> list[str]:
-    """Let jobs in as `admit` does; returns the ids of those that are new."""
-    rows = admit(db, jobs, now, project_id=project_id, batch_id=batch_id, is_waiting=is_waiting)
+    """Draft jobs and let them in as `admit` does; returns the ids of those that are new."""
+    drafts = [draft(job, now, project_id, batch_id) for job in jobs]
+    rows = admit(db, drafts, now, batch_id=batch_id, is_waiting=is_waiting)
     return [row["id"] for row in rows]
 
 
 def admit(
     db: Connection,
-    jobs: Sequence[NewJob],
+    drafts: Sequence[Draft],
     now: datetime,
     *,
-    project_id: str,
     batch_id: str | None = None,
     is_waiting: bool = False,
 ) -> list[dict[str, Any]]:
@@ -94,10 +102,10 @@ def admit(
 
     With `is_waiting` they wait until their batch is started, and for what they need in any case.
     Jobs for which the batch's budget has no room are let in as held. Returns the rows of the jobs
-    that are new, as far as they differ from any other new job's.
+    that are new.
     """
-    rows = [_row(job, now, project_id, batch_id) for job in jobs]
-    needs = {row["id"]: job.needs for row, job in zip(rows, jobs, strict=True) if job.needs}
+    rows = [draft.row for draft in drafts]
+    needs = {draft.row["id"]: needs for draft in drafts if (needs := draft.job.needs)}
     succeeded = succeeded_of(db, {needed for some in needs.values() for needed in some})
     for row in rows:
         if is_waiting or not succeeded.issuperset(needs.get(row["id"], ())):
@@ -126,8 +134,9 @@ def priced(operation_name: str, params: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _row(job: NewJob, now: datetime, project_id: str, batch_id: str | None) -> dict[str, Any]:
-    return {
+def draft(job: NewJob, now: datetime, project_id: str, batch_id: str | None = None) -> Draft:
+    """The row of a job that is queued and due at once, with its id, seed and price."""
+    row = {
         "id": job.id or new_id(),
         "project_id": project_id,
         "batch_id": batch_id,
@@ -148,6 +157,7 @@ def _row(job: NewJob, now: datetime, project_id: str, batch_id: str | None) -> d
         "webhook_url": job.webhook_url,
         "created_at": now,
     }
+    return Draft(job, row)
 
 
 def choose_seed(operation: Operation, params: dict[str, Any]) -> int | None:

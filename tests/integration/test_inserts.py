@@ -1,6 +1,6 @@
 """Many rows at once are the same rows as one by one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import pytest
@@ -9,7 +9,7 @@ from sqlalchemy import insert, select
 from jobs.db import Database
 from jobs.inserts import insert_rows
 from jobs.models import DEFAULT_PROJECT
-from jobs.queue.intake import FIRST_EVENTS, admit
+from jobs.queue.intake import FIRST_EVENTS, Draft, NewJob, admit, draft
 from jobs.queue.moves import EVENT, JOB
 from tests.factories import NOW, new_job
 
@@ -34,6 +34,10 @@ def database(database_url: str) -> Iterator[Database]:
     opened.close()
 
 
+def drafts(jobs: Sequence[NewJob]) -> list[Draft]:
+    return [draft(job, NOW, DEFAULT_PROJECT) for job in jobs]
+
+
 def stored(database: Database) -> list[dict[str, object]]:
     with database.reading() as db:
         rows = db.execute(select(JOB).order_by(JOB.c.row)).mappings().all()
@@ -52,7 +56,7 @@ def test_rows_in_one_document_are_the_rows_that_single_inserts_make(database: Da
     ]
 
     with database.transaction() as db:
-        together = admit(db, jobs, NOW, project_id=DEFAULT_PROJECT)
+        together = admit(db, drafts(jobs), NOW)
     found = stored(database)
     with database.transaction() as db:
         db.execute(JOB.delete())
@@ -67,7 +71,7 @@ def test_what_is_only_equal_in_all_rows_stays_what_it_is(database: Database) -> 
     jobs = [new_job(row=row, labels={"n": n}) for row, n in enumerate([1, True, 1.0])]
 
     with database.transaction() as db:
-        admit(db, jobs, NOW, project_id=DEFAULT_PROJECT)
+        admit(db, drafts(jobs), NOW)
 
     kept = [row["labels"] for row in stored(database)]
     assert repr(kept) == repr([{"n": 1}, {"n": True}, {"n": 1.0}])
@@ -77,7 +81,7 @@ def test_rows_in_one_document_are_numbered_by_the_database(database: Database) -
     jobs = [new_job(row=row) for row in range(MANY)]
 
     with database.transaction() as db:
-        admitted = admit(db, jobs, NOW, project_id=DEFAULT_PROJECT)
+        admitted = admit(db, drafts(jobs), NOW)
 
     with database.reading() as db:
         events = db.execute(select(EVENT).order_by(EVENT.c.id)).all()
@@ -87,7 +91,7 @@ def test_rows_in_one_document_are_numbered_by_the_database(database: Database) -
 
 def test_nothing_of_a_document_with_a_bad_row_is_kept(database: Database) -> None:
     with database.transaction() as db:
-        rows = admit(db, [new_job(row=n) for n in range(MANY)], NOW, project_id=DEFAULT_PROJECT)
+        rows = admit(db, drafts([new_job(row=n) for n in range(MANY)]), NOW)
         db.execute(JOB.delete())
     rows[-1] |= {"id": rows[0]["id"]}
 
