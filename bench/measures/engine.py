@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from bench.figure import Figure
 from bench.options import Options
-from bench.plain.tasks import SCHEMA
+from bench.plain.rows import INSERT_JOB, SCHEMA
 from bench.site import Site, open_site, until
 from bench.usage import cpu_seconds
 from jobs.models import Job, table
@@ -77,7 +77,7 @@ def measure(options: Options) -> Iterator[Figure]:
         )
         site.hire(workers=PROCESSES, beats=1)
         for number in range(rounds):
-            runs["script"].append(run_script(options.folder / f"script-{number}", port, jobs))
+            runs["script"].append(run_script(site, options.folder / f"script-{number}", api, jobs))
             runs["celery"].append(run_celery(site, options.folder / f"celery-{number}", api, jobs))
             runs["darkroom"].append(run_darkroom(site, jobs))
     yield from figures(runs)
@@ -105,12 +105,20 @@ def middle(found: list[Run]) -> float:
     return median(run.per_second for run in found)
 
 
-def run_script(folder: Path, port: int, jobs: int) -> Run:
+def plain_address(site: Site) -> str:
+    """The database as psycopg writes it."""
+    return site.settings.database_address.replace("+psycopg", "")
+
+
+def run_script(site: Site, folder: Path, api: str, jobs: int) -> Run:
     """The plain asyncio program, one process."""
     folder.mkdir()
-    at_once = str(PROCESSES * THREADS)
+    address = plain_address(site)
+    with psycopg.connect(address, autocommit=True) as db:
+        db.execute(SCHEMA.encode())
+    arguments = (api, address, str(folder), str(jobs), str(PROCESSES * THREADS))
     told = subprocess.run(
-        [sys.executable, "-m", "bench.plain.script", str(port), str(jobs), at_once, str(folder)],
+        [sys.executable, "-m", "bench.plain.script", *arguments],
         env=plain_environment(),
         capture_output=True,
         check=True,
@@ -122,7 +130,7 @@ def run_script(folder: Path, port: int, jobs: int) -> Run:
 def run_celery(site: Site, folder: Path, api: str, jobs: int) -> Run:
     """The plain Celery task, with as many processes and threads."""
     folder.mkdir()
-    address = site.settings.database_address.replace("+psycopg", "")
+    address = plain_address(site)
     environment = {
         "PLAIN_REDIS": site.environment["REDIS_URL"].replace("unix://", "redis+socket://"),
         "PLAIN_POSTGRES": address,
@@ -141,7 +149,6 @@ def run_celery(site: Site, folder: Path, api: str, jobs: int) -> Run:
         for number in range(PROCESSES)
     ]
     with ExitStack() as stack, psycopg.connect(address, autocommit=True) as db:
-        db.execute("DROP TABLE IF EXISTS plain_job, plain_output")
         db.execute(SCHEMA.encode())
         for worker in workers:
             worker.start()
@@ -166,7 +173,7 @@ def publish(db: psycopg.Connection, environment: dict[str, str], numbers: range)
 
     with db.transaction(), db.cursor() as cursor:
         rows = [(number, f"picture {number}", "queued") for number in numbers]
-        cursor.executemany("INSERT INTO plain_job VALUES (%s, %s, %s)", rows)
+        cursor.executemany(INSERT_JOB, rows)
     app.conf.broker_url = environment["PLAIN_REDIS"]
     with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
         for number in numbers:

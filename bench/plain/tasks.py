@@ -13,16 +13,10 @@ import requests
 from celery import Celery
 from psycopg_pool import ConnectionPool
 
+from bench.plain.rows import DONE, INSERT_OUTPUT, RUNNING
+
 app = Celery("plain", broker=os.environ.get("PLAIN_REDIS", "redis://"))
 app.conf.update(task_ignore_result=True, worker_prefetch_multiplier=4)
-
-SCHEMA = """
-CREATE TABLE plain_job (id bigint PRIMARY KEY, prompt text NOT NULL, state text NOT NULL);
-CREATE TABLE plain_output (
-    job_id bigint PRIMARY KEY, path text NOT NULL, bytes int NOT NULL, sha256 text NOT NULL,
-    seed bigint, finish_reason text
-);
-"""
 
 local = threading.local()
 pools: list[ConnectionPool] = []
@@ -49,9 +43,7 @@ def session() -> requests.Session:
 def make(job_id: int) -> None:
     """Make one picture."""
     with pool().connection() as db:
-        row = db.execute(
-            "UPDATE plain_job SET state = 'running' WHERE id = %s RETURNING prompt", [job_id]
-        ).fetchone()
+        row = db.execute(RUNNING, [job_id]).fetchone()
     assert row is not None
     answer = session().post(
         f"{os.environ['PLAIN_API']}/v2beta/stable-image/generate/core",
@@ -64,7 +56,7 @@ def make(job_id: int) -> None:
     path.write_bytes(answer.content)
     with pool().connection() as db:
         db.execute(
-            "INSERT INTO plain_output VALUES (%s, %s, %s, %s, %s, %s)",
+            INSERT_OUTPUT,
             [
                 job_id,
                 str(path),
@@ -74,4 +66,4 @@ def make(job_id: int) -> None:
                 answer.headers["finish-reason"],
             ],
         )
-        db.execute("UPDATE plain_job SET state = 'done' WHERE id = %s", [job_id])
+        db.execute(DONE, [job_id])

@@ -31,9 +31,10 @@ def attempt_prefix(project: str, job_id: str, attempt: int) -> str:
     """What the keys of all outputs of an attempt begin with.
 
     A job id is a ULID, whose characters are time: four of them change every 12 days, the next
-    two every 17 minutes. So no folder grows without bound, and neighbours in time lie together.
+    two every 17 minutes. So no folder grows without bound, neighbours in time lie together, and no
+    job needs a folder of its own, which would cost as much as a small picture.
     """
-    return f"{project}/{job_id[:4]}/{job_id[4:6]}/{job_id}/{attempt}-"
+    return f"{project}/{job_id[:4]}/{job_id[4:6]}/{job_id}-{attempt}-"
 
 
 def asset_key(project: str, sha256: str, extension: str) -> str:

@@ -349,7 +349,7 @@ def test_a_folder_needs_no_boto3(tmp_path: Path) -> None:
 def test_keys_say_project_time_job_and_attempt() -> None:
     job_id = "01jdx4ab6cdefghjkmnpqrstvw"
 
-    assert output_key("acme", job_id, 2, 0, "png") == f"acme/01jd/x4/{job_id}/2-0.png"
+    assert output_key("acme", job_id, 2, 0, "png") == f"acme/01jd/x4/{job_id}-2-0.png"
     assert output_key("acme", job_id, 2, 0, "png").startswith(attempt_prefix("acme", job_id, 2))
     assert not output_key("acme", job_id, 21, 0, "png").startswith(
         attempt_prefix("acme", job_id, 2)
