@@ -6,6 +6,7 @@ Any number of beats may run: what two of them do at once, they do to different r
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from threading import Event
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,6 +17,7 @@ from jobs.credentials import Keyring
 from jobs.db import Database
 from jobs.limiter.permits import Limiter, connect
 from jobs.nudge import wait_for_nudge
+from jobs.queue import leases
 from jobs.settings import Settings
 from jobs.stability.client import StabilityClient
 from jobs.telemetry import Changes, log
@@ -32,9 +34,12 @@ from workers.maintenance.rescuer import rescue_lost_jobs
 from workers.maintenance.scheduler import run_due_schedules
 from workers.maintenance.waker import wake_waiting_jobs
 
-#: Between two looks while there is work; then while there is none, unless a nudge comes.
+#: Between two looks while there is work; then while there is none, unless a nudge comes, or a
+#: result is to be asked for.
 BUSY_SECONDS = 0.05
 IDLE_SECONDS = 0.5
+#: Redis takes no time at all for all of it.
+LEAST_SECONDS = 0.01
 #: After a failure of the database.
 AWAY_SECONDS = 1.0
 
@@ -89,6 +94,7 @@ class Beat:
         while not stopping.is_set():
             try:
                 is_busy = self.tick()
+                rest = BUSY_SECONDS if is_busy else self._rest()
             except SQLAlchemyError as error:
                 self._changes.say("database", type(error).__name__)
                 # Nobody could renew a lease either, so one that ended meanwhile proves nothing.
@@ -102,9 +108,9 @@ class Beat:
                 continue
             self._changes.say("database", "ok")
             if is_busy:
-                stopping.wait(BUSY_SECONDS)
+                stopping.wait(rest)
             else:
-                wait_for_nudge(self._redis, IDLE_SECONDS)
+                wait_for_nudge(self._redis, rest)
 
     def tick(self) -> bool:
         """Do what is due once; tells whether there is more to do."""
@@ -114,6 +120,11 @@ class Beat:
                 duty.due = now + duty.every
                 duty.do()
         return self._dispatcher.step()
+
+    def _rest(self) -> float:
+        now = self._database.now()
+        with self._database.reading() as db:
+            return rest_seconds(now, leases.next_to_go_on(db, now))
 
     def _forget_promises(self) -> None:
         now = self._database.now()
@@ -129,3 +140,10 @@ class Beat:
         now = self._database.now()
         with self._database.transaction() as db:
             journal.forget_old(db, now)
+
+
+def rest_seconds(now: datetime, next_at: datetime | None) -> float:
+    """How long to wait for a nudge, when something is due at `next_at` and nothing before."""
+    if next_at is None:
+        return IDLE_SECONDS
+    return min(IDLE_SECONDS, max(LEAST_SECONDS, (next_at - now).total_seconds()))

@@ -76,6 +76,13 @@ def _due_to_go_on(now: datetime) -> Select[Any]:
     )
 
 
+def next_to_go_on(db: Connection, now: datetime) -> datetime | None:
+    """When the next job that was begun is due, of those that are not due yet."""
+    later = select(func.min(JOB.c.due_at)).where(JOB.c.due_at > now, JOB.c.state != JobState.QUEUED)
+    found: datetime | None = db.execute(later).scalar_one()
+    return found
+
+
 def take(
     db: Connection, ids: Sequence[str], now: datetime, *, owner: str, lease: timedelta
 ) -> list[Claim]:

@@ -56,6 +56,17 @@ def test_a_job_is_not_claimed_before_it_is_due(database: Database) -> None:
         assert len(leases.claim_due(db, NOW + timedelta(seconds=1), limit=10, lease=LEASE)) == 1
 
 
+def test_the_next_result_is_known_that_is_not_due_yet(database: Database) -> None:
+    with database.transaction() as db:
+        make_job(db, due_at=NOW + timedelta(seconds=1))
+        nothing = leases.next_to_go_on(db, NOW)
+        for seconds in (-1, 0, 7, 3):
+            make_job(db, JobState.POLLING, due_at=NOW + timedelta(seconds=seconds))
+
+        assert nothing is None
+        assert leases.next_to_go_on(db, NOW) == NOW + timedelta(seconds=3)
+
+
 def test_paid_work_comes_before_new_work_and_then_priority_and_age(database: Database) -> None:
     with database.transaction() as db:
         plain = make_job(db)
