@@ -4,6 +4,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
@@ -21,6 +22,15 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """The time."""
         ...
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a distant clock told, when that was about true, and how long it took to be told."""
+
+    told: datetime
+    at: float
+    seconds: float
 
 
 class AnchoredClock:
@@ -48,12 +58,16 @@ class AnchoredClock:
 
     def _drop_anchor(self) -> tuple[datetime, float]:
         with self._lock:
-            asked = self._monotonic()
-            told = self._ask().astimezone(UTC)
-            answered = self._monotonic()
-            # The answer was true about half-way between the question and its arrival.
-            self._anchor = (told, (asked + answered) / 2)
+            # The first question may have to connect, and then says little.
+            quicker = min((self._question() for _ in range(2)), key=lambda answer: answer.seconds)
+            self._anchor = (quicker.told, quicker.at)
             return self._anchor
+
+    def _question(self) -> Answer:
+        asked = self._monotonic()
+        told = self._ask().astimezone(UTC)
+        answered = self._monotonic()
+        return Answer(told, at=(asked + answered) / 2, seconds=answered - asked)
 
 
 class LocalClock:
