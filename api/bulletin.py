@@ -23,11 +23,17 @@ Waiters = dict[str, set[asyncio.Event]]
 
 
 class Listener:
-    """One who hears the events of a project, in their order; None is the end."""
+    """One who hears the events of a project, or of one of its batches, in their order; None is the
+    end."""
 
-    def __init__(self, project_id: str) -> None:
-        self.project_id = project_id
+    def __init__(self, project_id: str, batch_id: str | None) -> None:
+        self._project_id = project_id
+        self._batch_id = batch_id
         self.heard: asyncio.Queue[Row[Any] | None] = asyncio.Queue()
+
+    def wants(self, event: Row[Any]) -> bool:
+        """Whether an event is one of those."""
+        return event.project_id == self._project_id and self._batch_id in {None, event.batch_id}
 
     def tell(self, event: Row[Any]) -> bool:
         """Pass an event on; False when too many were not listened to."""
@@ -98,9 +104,9 @@ class Bulletin:
                     return await look()
 
     @contextmanager
-    def listening(self, project_id: str) -> Iterator[Listener]:
-        """Hear a project's events from now on."""
-        listener = Listener(project_id)
+    def listening(self, project_id: str, batch_id: str | None) -> Iterator[Listener]:
+        """Hear a project's, or a batch's, events from now on."""
+        listener = Listener(project_id, batch_id)
         self._listeners.add(listener)
         if self._closing.is_set():
             listener.end()
@@ -162,6 +168,6 @@ class Bulletin:
                 changed.set()
         for event in news.told:
             for listener in list(self._listeners):
-                if listener.project_id == event.project_id and not listener.tell(event):
+                if listener.wants(event) and not listener.tell(event):
                     self._listeners.discard(listener)
                     listener.end()

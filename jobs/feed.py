@@ -59,14 +59,16 @@ def read_on(db: Connection, cursor: int, now: datetime) -> News:
 
 
 def replay(
-    db: Connection, project_id: str, *, after: int, until: int, limit: int = PAGE
+    db: Connection,
+    project_id: str,
+    batch_id: str | None = None,
+    *,
+    after: int,
+    until: int,
+    limit: int = PAGE,
 ) -> list[Row[Any]]:
-    """A project's events behind `after`, as far as `until`."""
-    return list(
-        db.execute(
-            select(EVENT)
-            .where(EVENT.c.project_id == project_id, EVENT.c.id > after, EVENT.c.id <= until)
-            .order_by(EVENT.c.id)
-            .limit(limit)
-        )
-    )
+    """A project's, or a batch's, events behind `after`, as far as `until`."""
+    wanted = [EVENT.c.project_id == project_id, EVENT.c.id > after, EVENT.c.id <= until]
+    if batch_id is not None:
+        wanted.append(EVENT.c.batch_id == batch_id)
+    return list(db.execute(select(EVENT).where(*wanted).order_by(EVENT.c.id).limit(limit)))

@@ -21,9 +21,12 @@ EVENT = table(Event)
 
 
 @contextmanager
-def listening(client: Client, **headers: str) -> Iterator[Iterator[tuple[str, Any]]]:
+def listening(
+    client: Client, batch: str | None = None, **headers: str
+) -> Iterator[Iterator[tuple[str, Any]]]:
     """The events that come, each with its number; from when the server says that it listens."""
-    with client.get("/v1/events", headers=headers, stream=True) as answer:
+    params = {"batch": batch} if batch else {}
+    with client.get("/v1/events", params=params, headers=headers, stream=True) as answer:
         assert answer.status_code == 200
         lines = (line.decode() for line in answer.iter_lines(chunk_size=1))
         assert next(lines) == ": listening"
@@ -46,8 +49,20 @@ def submit(client: Client) -> str:
     return job_id
 
 
+def submit_batch(client: Client) -> str:
+    body = {"operation": "generate/core", "jobs": [{"params": {"prompt": "x"}}]}
+    batch_id: str = client.post("/v1/batches", json=body).json()["id"]
+    return batch_id
+
+
 def is_following(client: Client) -> bool:
     return client.app.state.parts.bulletin.cursor is not None
+
+
+def is_told(client: Client) -> bool:
+    parts = client.app.state.parts
+    with parts.database.reading() as db:
+        return bool(parts.bulletin.cursor == last_event(db))
 
 
 def test_changes_are_told_in_their_order(client: Client) -> None:
@@ -89,6 +104,28 @@ def test_nobody_hears_of_another_project(client: Client, neighbour: Client) -> N
         told = next(events)[1]
 
     assert told["job_id"] == own
+
+
+def test_a_batchs_listener_hears_of_its_jobs_only(client: Client) -> None:
+    wait_until(lambda: is_following(client), "the feed is followed")
+    mine, _other = submit_batch(client), submit_batch(client)
+    wait_until(lambda: is_told(client), "all of it was told")
+
+    with listening(client, mine, **{"last-event-id": "0"}) as events:
+        submit(client)
+        submit_batch(client)
+        client.post(f"/v1/batches/{mine}/cancel")
+        told = [next(events)[1] for _ in range(3)]
+
+    assert [event["verb"] for event in told] == ["submitted", "started", "canceled"]
+    assert len({event["job_id"] for event in told}) == 1
+
+
+def test_a_batch_that_is_not_there_is_not_listened_to(client: Client, neighbour: Client) -> None:
+    for batch in (submit_batch(client), "0" * 26):
+        answer = neighbour.get("/v1/events", params={"batch": batch}, stream=True)
+
+        assert answer.status_code == 404
 
 
 def test_a_listener_is_let_go_when_the_server_stops(client: Client) -> None:
