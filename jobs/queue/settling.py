@@ -58,9 +58,12 @@ def settle_all(
         if places:
             done = verb(db, [settled[i] for i in places], now)
             kept |= dict(zip(places, done, strict=True))
-    for place, (claim, outcome) in enumerate(settled):
-        if place not in kept:
-            kept[place] = settle_alone(db, claim, outcome, now)
+    # Those of a batch with a budget change its row: two workers who meet there take their batches
+    # in one order, and wait for each other and not in a circle.
+    rare = [place for place in range(len(settled)) if place not in kept]
+    for place in sorted(rare, key=lambda place: settled[place][0].batch_id or ""):
+        claim, outcome = settled[place]
+        kept[place] = settle_alone(db, claim, outcome, now)
     return [kept[place] for place in range(len(settled))]
 
 
