@@ -80,6 +80,8 @@ class Dispatcher:
         None when Redis is away, or while all rest for longer than a second.
         """
         soon = timedelta(seconds=1)
+        is_known = bool(self._keyring.ids)
+        self._changes.say("credentials", "ok" if is_known else "none known here: nothing is sent")
         try:
             gauges = {i: self._limiter.look(i) for i in self._keyring.awake()}
         except LimiterUnavailable as error:

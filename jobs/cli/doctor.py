@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from jobs.cli.embed import is_worked
+from jobs.cli.payer import is_worked
 from jobs.cli.progress import standing
 from jobs.db import Database
 from jobs.errors import DarkroomError, PartUnavailable
@@ -86,7 +86,7 @@ def check_bucket(settings: Settings) -> str:
 def check_key(settings: Settings) -> str:
     """Every key is known to the API and has a balance."""
     if not settings.api_keys:
-        return "no STABILITY_API_KEY: the sandbox stands in"
+        return "no STABILITY_API_KEY: the sandbox stands in, unless `darkroom credentials` has keys"
     client = StabilityClient(settings.api_host)
     told = []
     for number, key in enumerate(settings.api_keys, start=1):
@@ -99,10 +99,6 @@ def check_key(settings: Settings) -> str:
 
 def check_worker(settings: Settings) -> str:
     """Whether anybody works; nobody is no fault, `run` and `up` start one."""
-    if settings.redis_url is None:
-        from jobs.embedded.lock import running
-
-        return "running" if running(settings.home, "worker") else "none; `run` and `up` start one"
     return "running" if is_worked(settings) else "none; `run` and `up` start one"
 
 

@@ -11,24 +11,19 @@ from datetime import timedelta
 import redis
 from sqlalchemy import func, select
 
+from jobs.cli.payer import SANDBOX_KEY, check_not_mixed, is_play, is_worked
 from jobs.credentials import Keyring
 from jobs.db import Database
-from jobs.embedded.lock import running
 from jobs.embedded.post import Program
 from jobs.embedded.redis import redis_program, redis_url
 from jobs.embedded.supervisor import Supervisor
 from jobs.errors import PartUnavailable
 from jobs.limiter.permits import Limiter, connect
 from jobs.models import Attempt, Job, table
-from jobs.presence import is_anybody_there
 from jobs.settings import Settings, read_settings
 from jobs.states import JobState
-from jobs.vault import open_vault
 
 READY = timedelta(seconds=20)
-#: The key that the sandbox is asked with; it takes any.
-SANDBOX_KEY = "sandbox"
-
 Say = Callable[[str], None]
 
 
@@ -46,10 +41,11 @@ def services(settings: Settings, database: Database, say: Say) -> Iterator[Runni
     """Start whatever is missing for work to be done; all of it ends with this process."""
     with ExitStack() as stack:
         settings = with_redis(stack, settings, say)
-        is_sandbox = not (settings.api_keys or has_sealed_key(database, settings))
+        is_sandbox = is_play(settings, database)
         if is_worked(settings):
             yield Running(settings, is_sandbox, has_own_worker=False)
             return
+        check_not_mixed(settings, database, is_sandbox=is_sandbox)
         if is_sandbox:
             settings = with_sandbox(stack, settings, say)
         open_limiter(settings, database)
@@ -61,17 +57,6 @@ def services(settings: Settings, database: Database, say: Say) -> Iterator[Runni
         grace = timedelta(seconds=settings.darkroom_grace_seconds + 5)
         stack.enter_context(Supervisor(settings.home, [worker], grace=grace, say=say))
         yield Running(settings, is_sandbox, has_own_worker=True)
-
-
-def has_sealed_key(database: Database, settings: Settings) -> bool:
-    """Whether the database holds a key that the settings' secret opens."""
-    return bool(Keyring(database, (), open_vault(settings)).ids)
-
-
-def is_worked(settings: Settings) -> bool:
-    """Whether a worker is there already: of this home, or anywhere on the same Redis."""
-    assert settings.redis_url is not None
-    return running(settings.home, "worker") or is_anybody_there(connect(settings.redis_url))
 
 
 def with_redis(stack: ExitStack, settings: Settings, say: Say) -> Settings:

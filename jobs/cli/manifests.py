@@ -9,8 +9,9 @@ import typer
 from rich.console import Console
 
 from jobs.catalog.operation import MILLI
-from jobs.cli.home import open_home, print_json, settings_for
+from jobs.cli.home import open_home, prepare, print_json, settings_for
 from jobs.cli.order import EXPORTS, Format, Order, Policy
+from jobs.cli.payer import is_play
 from jobs.cli.webhooks import check_webhook
 from jobs.cli.work import run_batch
 from jobs.errors import InvalidManifest
@@ -163,7 +164,12 @@ def tell_dry(settings: Settings, order: Order, review: Review) -> None:
 
 def agree(settings: Settings, order: Order, review: Review, console: Console) -> None:
     """Ask before real credits are spent."""
-    if order.is_agreed or not settings.api_keys:
+    if order.is_agreed:
+        return
+    database = prepare(settings)
+    is_free = is_play(settings, database)
+    database.close()
+    if is_free:
         return
     price = credits_of(review.credits_milli)
     if not sys.stdin.isatty():

@@ -1,0 +1,62 @@
+"""Who pays: a real key, here or with a worker that is there, or nobody, as the sandbox plays."""
+
+from sqlalchemy import select
+
+from jobs import tallies
+from jobs.credentials import CREDENTIAL, Keyring, fingerprint
+from jobs.db import Database
+from jobs.embedded.lock import running
+from jobs.errors import Conflict
+from jobs.limiter.permits import connect
+from jobs.models import Attempt, table
+from jobs.presence import is_anybody_there
+from jobs.settings import Settings
+from jobs.vault import open_vault
+
+ATTEMPT = table(Attempt)
+
+#: The key that the sandbox is asked with; it takes any.
+SANDBOX_KEY = "sandbox"
+
+PLAYED = (
+    "jobs that were submitted to the sandbox are still open, and would be paid for now: cancel "
+    "them (`darkroom batches`, `darkroom jobs`), or set DARKROOM_HOME to another folder"
+)
+REAL = (
+    "STABILITY_API_KEY is not set, and jobs that were submitted to the API are still open, which "
+    "the sandbox would answer with patterns: set the key, or set DARKROOM_HOME to another folder"
+)
+
+
+def is_worked(settings: Settings) -> bool:
+    """Whether a worker is there already: of this home, or anywhere on the same Redis."""
+    if running(settings.home, "worker"):
+        return True
+    return settings.redis_url is not None and is_anybody_there(connect(settings.redis_url))
+
+
+def is_play(settings: Settings, database: Database) -> bool:
+    """Whether nothing is paid: there is no real key, neither here nor with whoever works."""
+    if settings.api_keys or Keyring(database, (), open_vault(settings)).ids:
+        return False
+    if not is_worked(settings):
+        return True
+    with database.reading() as db:
+        known = set(db.execute(select(CREDENTIAL.c.id)).scalars())
+    return known <= {fingerprint(SANDBOX_KEY)}
+
+
+def check_not_mixed(settings: Settings, database: Database, *, is_sandbox: bool) -> None:
+    """Raise Conflict if open jobs were meant for the other one: the API, or the sandbox.
+
+    Whom the last call was made to tells for whom the open jobs are meant.
+    """
+    with database.reading() as db:
+        counts = tallies.counts(db)
+        newest = select(ATTEMPT.c.credential_id).order_by(ATTEMPT.c.begun_at.desc()).limit(1)
+        last = db.execute(newest).scalar()
+    if last is None or counts.finished == counts.total:
+        return
+    plays = is_sandbox or set(settings.api_keys) == {SANDBOX_KEY}
+    if plays != (last == fingerprint(SANDBOX_KEY)):
+        raise Conflict(REAL if plays else PLAYED)
