@@ -148,7 +148,6 @@ class AttemptAnswer(BaseModel):
     credential_id: str
     fate: str
     begun_at: datetime
-    http_status: int | None
     result_id: str | None
     note: str | None
 

@@ -6,13 +6,14 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from api.methods import allowed
 from api.stability import shape
+from jobs.db import is_away
 from jobs.errors import DarkroomError, Fault, LimitReached, PartUnavailable, TooManyBytes
 from jobs.telemetry import log, redact
 
@@ -91,14 +92,9 @@ def as_known(error: Exception) -> DarkroomError:
             return error
         case RequestValidationError():
             return InvalidRequest([fault_of(item) for item in error.errors()[:MOST_FAULTS]])
-        case DBAPIError() if error.connection_invalidated or is_away(error):
+        case SQLAlchemyError() if is_away(error):
             return PartUnavailable("the database does not answer")
     return InternalError()
-
-
-def is_away(error: DBAPIError) -> bool:
-    """Whether the database could not be reached or was busy, and the statement is not at fault."""
-    return type(error).__name__ in {"OperationalError", "InterfaceError"}
 
 
 def fault_of(item: Mapping[str, Any]) -> Fault:

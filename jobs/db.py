@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from jobs.clock import AnchoredClock, BootClock, Clock, LocalClock
 from jobs.errors import SettingsError
@@ -72,6 +73,19 @@ class Database:
         with self.engine.connect() as connection:
             told: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
         return told.astimezone(UTC)
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database may take the same statement later: it is away, locked or read-only.
+
+    A database that hangs keeps all connections, and there is none to be had: it is away, too.
+    """
+    if isinstance(error, NoConnection):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    names = {"OperationalError", "InterfaceError", "InternalError"}
+    return error.connection_invalidated or type(error).__name__ in names
 
 
 def make_engine(address: str, connections: int) -> Engine:

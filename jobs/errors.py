@@ -6,8 +6,7 @@
     ├── InvalidManifest        a manifest's faults, by row
     ├── NotFound               no such thing in this project
     ├── Conflict               the thing exists, but not in a state that allows this
-    │   ├── NotUploaded        the file of an announced upload is not there yet
-    │   └── LostLease          a late writer: somebody else owns the job now
+    │   └── NotUploaded        the file of an announced upload is not there yet
     ├── StorageError           the bucket did not do it; a retry may help
     │   └── ObjectMissing      it answers, and has no such object
     ├── LimitReached           the key may not do so much; a retry may help
@@ -122,12 +121,6 @@ class NotUploaded(Conflict):
     """The file was announced, and is not there yet."""
 
     code = "not_uploaded"
-
-
-class LostLease(Conflict):
-    """Somebody else owns this job now."""
-
-    code = "lost_lease"
 
 
 class LimitReached(DarkroomError):

@@ -323,7 +323,6 @@ class Attempt(SQLModel, table=True):
     #: What was accepted can no longer be fetched.
     expired_at: datetime | None = Field(default=None, sa_type=UtcTime)
     result_id: str | None = None
-    http_status: int | None = None
     note: str | None = None
 
 

@@ -113,15 +113,19 @@ def event_public(event: Row[Any]) -> dict[str, Any]:
     }
 
 
+def fate_of(attempt: Row[Any]) -> str:
+    """One word for how an attempt ended, `open` if nothing is known."""
+    fates = (fate for fate, fact in FATES.items() if getattr(attempt, fact) is not None)
+    return next(fates, "open")
+
+
 def attempt_public(attempt: Row[Any]) -> dict[str, Any]:
     """The public form of one try at the paid call."""
-    fates = (fate for fate, fact in FATES.items() if getattr(attempt, fact) is not None)
     return {
         "number": attempt.number,
         "credential_id": attempt.credential_id,
-        "fate": next(fates, "open"),
+        "fate": fate_of(attempt),
         "begun_at": when(attempt.begun_at),
-        "http_status": attempt.http_status,
         "result_id": attempt.result_id,
         "note": attempt.note,
     }

@@ -6,11 +6,10 @@ from threading import Event, Lock
 from typing import TypeVar
 
 import redis
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as NoConnection
+from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.credentials import Keyring
-from jobs.db import Database
+from jobs.db import Database, is_away
 from jobs.fetches import fetcher_of
 from jobs.identity import owner_name
 from jobs.limiter.permits import Limiter, connect
@@ -73,8 +72,8 @@ class Resources:
         while True:
             try:
                 done = self.commits.join(verb, item)
-            except (DBAPIError, NoConnection) as error:
-                if not is_passing(error):
+            except SQLAlchemyError as error:
+                if not is_away(error):
                     raise
                 self.changes.say("database", type(error).__name__)
                 if self.ended.wait(DATABASE_RETRY_SECONDS):
@@ -91,16 +90,6 @@ class Resources:
         """
         margin = self.settings.lease.total_seconds() / 4
         return time.monotonic() < self.leased_until - margin
-
-
-def is_passing(error: DBAPIError | NoConnection) -> bool:
-    """Whether the database may take the same statement later: it is away, locked or read-only.
-
-    A database that hangs keeps all connections, and there is none to be had: it is away, too.
-    """
-    if isinstance(error, NoConnection) or error.connection_invalidated:
-        return True
-    return type(error).__name__ in {"OperationalError", "InterfaceError", "InternalError"}
 
 
 def build_resources(settings: Settings) -> Resources:

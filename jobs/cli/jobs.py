@@ -24,7 +24,7 @@ from jobs.forecast import Forecaster
 from jobs.inputs import keep_inputs, policy_of, reference_faults
 from jobs.limiter.permits import connect
 from jobs.nudge import nudge
-from jobs.public import credits_of, job_public
+from jobs.public import credits_of, fate_of, job_public
 from jobs.queue import desk, intake
 from jobs.states import FINAL, JobState
 from jobs.storage import open_storage
@@ -278,21 +278,9 @@ def explain(job: str) -> None:
         note = f"  {event.note}" if event.note else ""
         print(f"  {event.at:%Y-%m-%d %H:%M:%S}  {event.verb:12} {way}{note}{charged}")
     for attempt in tries:
-        fate = next(
-            (
-                word
-                for word, at in {
-                    "expired": attempt.expired_at,
-                    "answered": attempt.received_at,
-                    "accepted": attempt.accepted_at,
-                    "refused": attempt.refused_at,
-                    "uncertain: it may have been paid": attempt.uncertain_at,
-                }.items()
-                if at
-            ),
-            "open",
-        )
-        print(f"  attempt {attempt.number} with {attempt.credential_id}: {fate}")
+        fate = fate_of(attempt)
+        doubt = ": it may have been paid" if fate == "uncertain" else ""
+        print(f"  attempt {attempt.number} with {attempt.credential_id}: {fate}{doubt}")
     if found.held_for == "uncertain":
         print(f"  to pay again: `darkroom resolve {job} --resubmit`; to fail it: `--give-up`")
 

@@ -14,15 +14,6 @@ CHUNK_BYTES = 2**18
 
 OpenOutput = Callable[[str], BinaryIO]
 
-EXTENSIONS = {
-    "image/png": "png",
-    "image/jpeg": "jpg",
-    "image/webp": "webp",
-    "video/mp4": "mp4",
-    "model/gltf-binary": "glb",
-    "application/json": "json",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
@@ -31,11 +22,6 @@ class Fetched:
     output: ItemOutput
     is_new: bool = False
     missing: str | None = None
-
-
-def extension(content_type: str) -> str:
-    """The ending of a file of this type."""
-    return EXTENSIONS.get(content_type.partition(";")[0].strip().lower(), "bin")
 
 
 def fetch(output: ItemOutput, open_output: OpenOutput, target: Path) -> Fetched:

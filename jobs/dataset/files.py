@@ -7,12 +7,13 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from jobs.dataset.fetch import Fetched, OpenOutput, extension, fetch
+from jobs.dataset.fetch import Fetched, OpenOutput, fetch
 from jobs.dataset.folder import ABOUT_FILE, claim, json_line, replacing, told, write_json
 from jobs.dataset.item import Item, ItemOutput
 from jobs.dataset.records import failed_record, metadata_record
 from jobs.dataset.tally import Summary, Tally
 from jobs.states import JobState
+from jobs.storage.keys import extension_of
 
 #: Hugging Face advises at most 10,000 entries in a folder.
 ROWS_PER_FOLDER = 10_000
@@ -66,7 +67,7 @@ def export_files(
 def file_name(item: Item, output: ItemOutput) -> str:
     """Where the output lies in the dataset: `00000/000012-0.png`."""
     folder = item.row // ROWS_PER_FOLDER
-    return f"{folder:05}/{item.row:06}-{output.index}.{extension(output.content_type)}"
+    return f"{folder:05}/{item.row:06}-{output.index}.{extension_of(output.content_type)}"
 
 
 def fetch_all(

@@ -219,7 +219,6 @@ def upgrade() -> None:
         sa.Column("uncertain_at", TIME, nullable=True),
         sa.Column("expired_at", TIME, nullable=True),
         sa.Column("result_id", sa.String(), nullable=True),
-        sa.Column("http_status", sa.Integer(), nullable=True),
         sa.Column("note", sa.String(), nullable=True),
         sa.ForeignKeyConstraint(
             ["job_id"],
