@@ -1,4 +1,4 @@
-"""The tables. Only `queue.py` changes a job's state; credits are in thousandths."""
+"""The tables. Only `jobs/queue` changes a job's state; credits are in thousandths."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from random import Random
 
 #: Seconds of one core, for each job or request.
-WORKER_JOB = 0.0060
+WORKER_JOB = 0.0050
 WORKER_POLL = 0.0025
-DATABASE_CLAIM = 0.0004
-DATABASE_CHANGE = 0.0005
+DATABASE_CLAIM = 0.0002
+DATABASE_CHANGE = 0.0003
 REDIS_CALL = 0.00004
 
-#: Changes of a job's row: taken, intent, answered, stored.
-CHANGES = 4
+#: Changes of a job's row: taken, intent, and accepted or stored; then two for each poll.
+CHANGES = 3
+POLL_CHANGES = 2
 #: The database's disk and the way there and back.
 COMMIT_SECONDS = 0.005
 BUCKET_SECONDS = 0.050
@@ -33,7 +34,7 @@ GRANTS = 15 * 0.98
 THREADS = 200
 MAX_IN_FLIGHT = 200
 #: Polls of an asynchronous job when requests are scarce, by the learned plans.
-POLLS = 1.3
+POLLS = 1.2
 POLL_GAP = 10.0
 #: Each resumes at the time that it yields.
 Process = Generator[float, None, None]
@@ -80,10 +81,11 @@ class Setup:
     def capacity(self) -> float:
         """Jobs a second that the dispatcher begins: what the slots and the stations can take."""
         polls = self.requests - 1
+        claims, changes = 1 + polls, CHANGES + POLL_CHANGES * polls
         return min(
             self.credentials * GRANTS / self.requests,
             self.workers / (WORKER_JOB + polls * WORKER_POLL),
-            self.database_cores / (DATABASE_CLAIM + CHANGES * DATABASE_CHANGE),
+            self.database_cores / (claims * DATABASE_CLAIM + changes * DATABASE_CHANGE),
             1 / (2 * REDIS_CALL * self.requests),
         )
 
@@ -147,10 +149,12 @@ class Fleet:
             yield from self.change()
             yield self.now + self.duration()
             for _ in range(self.polls()):
+                yield from self.change()
                 yield self.now + POLL_GAP * self.chance.uniform(0.2, 1.0)
+                yield self.database.serve(self.now, DATABASE_CLAIM)
+                yield from self.change()
                 yield self.workers[worker].serve(self.now, WORKER_POLL)
                 yield from self.permit(credential)
-            yield from self.change()
             yield self.now + BUCKET_SECONDS
             yield from self.change()
             self.done += 1
