@@ -4,11 +4,11 @@ from api.bodies import BatchBody
 from api.parts import Parts
 from api.problems import InvalidRequest
 from api.rows import Common, Report
-from jobs.batches import NewBatch
+from jobs.batches import NewBatch, lock_batch
 from jobs.catalog.operation import MILLI
 from jobs.errors import Fault
 from jobs.idempotency import fingerprint_of
-from jobs.ingest import add_rows, lock_batch, open_once, start
+from jobs.ingest import add_rows, open_once, start
 from jobs.keys import Caller
 from jobs.models import new_id
 from jobs.queue.intake import NewJob, draft

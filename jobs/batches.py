@@ -59,6 +59,7 @@ def open_batch(
             "choose another --name, or bring back what it was made from"
         )
     if wanted.budget_milli != known.budget_milli:
+        lock_batch(db, project_id, known.id)
         db.execute(
             update(BATCH)
             .where(BATCH.c.id == known.id)
@@ -71,7 +72,10 @@ def open_batch(
 
 
 def reserved_now(db: Connection, batch_id: str) -> int:
-    """What the batch's jobs may cost or did: recounted when a budget comes, goes or changes."""
+    """What the batch's jobs may cost or did: recounted when a budget comes, goes or changes.
+
+    Who writes it down has locked the batch, or what others set aside meanwhile would be lost.
+    """
     # A job's price for each call that was paid or may have been, and for the one it will make.
     begun = (
         select(func.count())
@@ -115,12 +119,19 @@ def get_batch(db: Connection, project_id: str, name_or_id: str) -> Row[Any]:
     return found
 
 
+def lock_batch(db: Connection, project_id: str, name_or_id: str) -> Row[Any]:
+    """The same, and nobody else changes it until the transaction ends."""
+    batch_id = get_batch(db, project_id, name_or_id).id
+    return db.execute(select(BATCH).where(BATCH.c.id == batch_id).with_for_update()).one()
+
+
 def load_rows(
     database: Database, batch_id: str, rows: Iterable[NewJob], *, project_id: str
 ) -> Iterator[int]:
     """Let the rows in, some at a time; yields how many were read so far.
 
     Rows that are there already stay as they are, so a load that was cut off is just done again.
+    Raises Conflict as soon as the batch is canceled.
     """
     read = 0
     source = iter(rows)
@@ -165,7 +176,7 @@ def change(db: Connection, project_id: str, batch_id: str, now: datetime, **chan
 
     A new priority comes to the jobs piece by piece: see `carry_out`.
     """
-    batch = get_batch(db, project_id, batch_id)
+    batch = lock_batch(db, project_id, batch_id)
     if "priority" in changes:
         bulk.begin(db, batch.id, Bulk.PRIORITIZE, now)
         defaults = batch.about.get("defaults")

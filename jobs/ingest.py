@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from jobs.batches import BATCH, JOB, NewBatch, carry_out, get_batch, open_batch
+from jobs.batches import BATCH, JOB, NewBatch, carry_out, lock_batch, open_batch
 from jobs.db import Database
 from jobs.errors import Conflict, Fault
 from jobs.queue import bulk
@@ -43,6 +43,7 @@ def add_rows(
 
     Rows that are there already stay as they are.
     """
+    # Its rows come one piece after the other.
     batch = lock_batch(db, project_id, batch_id)
     if batch.loaded_at is not None or batch.canceled_at is not None:
         raise Conflict("the batch is started or canceled already, and takes no more rows")
@@ -58,12 +59,6 @@ def row_of(job: NewJob) -> int:
     """The row of a batch's job."""
     assert job.row is not None
     return job.row
-
-
-def lock_batch(db: Connection, project_id: str, batch_id: str) -> Row[Any]:
-    """The batch, so that its rows come one piece after the other; raises NotFound."""
-    get_batch(db, project_id, batch_id)
-    return db.execute(select(BATCH).where(BATCH.c.id == batch_id).with_for_update()).one()
 
 
 def _count(db: Connection, batch: Row[Any], prices: Sequence[int]) -> None:

@@ -8,13 +8,12 @@ from sqlalchemy import Connection, func, select
 
 from jobs.errors import TooManyJobs, TooManyRows
 from jobs.models import Batch, Job, Project, table
-from jobs.states import FINAL, JobState
+from jobs.states import OPEN
 
 BATCH = table(Batch)
 JOB = table(Job)
 PROJECT = table(Project)
 
-OPEN = tuple(state for state in JobState if state not in FINAL)
 #: An open job is counted with each submission.
 MOST_OPEN = 1_000_000
 

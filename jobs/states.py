@@ -40,14 +40,15 @@ FINAL = frozenset(
     }
 )
 
+#: All others: these jobs are still to end.
+OPEN = frozenset(JobState) - FINAL
+
 #: The API may already have been paid for these; only their own worker, or its heir, moves them.
 PAID = frozenset({JobState.SUBMITTING, JobState.POLLING, JobState.STORING})
 
-#: Every legal move. `queue.py` refuses any other.
+#: Every legal move. `jobs/queue` refuses any other.
 MOVES: dict[JobState, frozenset[JobState]] = {
-    JobState.WAITING: frozenset(
-        {JobState.QUEUED, JobState.HELD, JobState.CANCELED, JobState.SKIPPED, JobState.FAILED}
-    ),
+    JobState.WAITING: frozenset({JobState.QUEUED, JobState.CANCELED, JobState.SKIPPED}),
     JobState.QUEUED: frozenset(
         {
             JobState.SUBMITTING,

@@ -131,9 +131,13 @@ class UploadDesk:
                 with closing(self.storage.open(key)) as stored:
                     copyfileobj(stored, file, CHUNK_BYTES)
             try:
-                return self.accept(upload, file)
-            finally:
+                asset_id = self.accept(upload, file)
+            except InvalidJob:
                 self.storage.delete(key)
+                raise
+        # Not before: where the bucket or the database fails, this is the caller's only copy.
+        self.storage.delete(key)
+        return asset_id
 
     def accept(self, upload: Row[Any], file: BinaryIO) -> str:
         """Make the announced file an asset; its id. Raises InvalidJob for another file."""

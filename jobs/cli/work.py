@@ -262,11 +262,15 @@ def conclude(
             f"{order.out / 'dataset.json'}",
             soft_wrap=True,
         )
-    failed = counts.of(JobState.FAILED, JobState.SKIPPED, JobState.CANCELED)
-    if failed:
+    if failed := counts.of(JobState.FAILED):
         console.print(
             f"{failed} failed: see {order.out / 'failed.jsonl'}; "
             f"`darkroom batches retry {order.name}` tries them again",
+            soft_wrap=True,
+        )
+    if stopped := counts.of(JobState.SKIPPED, JobState.CANCELED):
+        console.print(
+            f"{stopped} were canceled or skipped: `darkroom jobs retry ID` opens one again",
             soft_wrap=True,
         )
     if counts.of(JobState.HELD):

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from jobs.db import ensure
 from jobs.models import Credential, table
 from jobs.models_brakes import Brake
+from jobs.queue.deadlines import is_late
 from jobs.queue.moves import BATCH, PROJECT, Claim
 
 BRAKE = table(Brake)
@@ -76,7 +77,7 @@ def is_all_paused(db: Connection) -> bool:
 
 def may_begin(db: Connection, claims: Sequence[Claim], now: datetime) -> frozenset[str]:
     """The jobs, of those on their way, that may still be paid: not paused, nor too late by now."""
-    punctual = [claim for claim in claims if claim.expires_at is None or claim.expires_at >= now]
+    punctual = [claim for claim in claims if not is_late(claim, now)]
     projects = {claim.project_id for claim in punctual}
     batches = {claim.batch_id for claim in punctual if claim.batch_id is not None}
     asked = {PROJECT.name: list(projects), BATCH.name: list(batches)}

@@ -1,14 +1,18 @@
-"""Start deadlines: a job that was not begun by its `expires_at` fails, and nothing is paid."""
+"""Start deadlines: a job that was not begun by its `expires_at` fails, and nothing is paid.
+
+A job that was sent in time is bound no more, also if it has to be sent again.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from jobs.errors import JobError
 from jobs.queue.dispatch import lock
 from jobs.queue.many import move_all, release_budgets
-from jobs.queue.moves import JOB
+from jobs.queue.moves import JOB, Claim
 from jobs.states import JobState
 
 TOO_LATE = JobError(
@@ -23,6 +27,11 @@ TOO_LATE = JobError(
 MOST_AT_ONCE = 2000
 
 
+def is_late(job: Claim | Row[Any], now: datetime) -> bool:
+    """Whether a job was not begun by its deadline."""
+    return job.attempts == 0 and job.expires_at is not None and job.expires_at < now
+
+
 def expire_unstarted(db: Connection, now: datetime, *, limit: int = MOST_AT_ONCE) -> int:
     """Fail due jobs whose start deadline has passed; returns their number.
 
@@ -30,7 +39,12 @@ def expire_unstarted(db: Connection, now: datetime, *, limit: int = MOST_AT_ONCE
     """
     late = (
         select(JOB.c.id)
-        .where(JOB.c.state == JobState.QUEUED, JOB.c.expires_at < now, JOB.c.lease_until.is_(None))
+        .where(
+            JOB.c.state == JobState.QUEUED,
+            JOB.c.expires_at < now,
+            JOB.c.attempts == 0,
+            JOB.c.lease_until.is_(None),
+        )
         .order_by(JOB.c.expires_at)
         .limit(limit)
     )

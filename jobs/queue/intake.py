@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 from jobs.catalog.loader import operation as find_operation
 from jobs.catalog.operation import Operation
 from jobs.catalog.ties import tie_faults
+from jobs.errors import Conflict
 from jobs.inserts import insert_rows
 from jobs.models import new_id
 from jobs.queue.moves import BATCH, JOB, reserve_budget
@@ -102,7 +103,7 @@ def admit(
 
     With `is_waiting` they wait until their batch is started, and for what they need in any case.
     Jobs for which the batch's budget has no room are let in as held. Returns the rows of the jobs
-    that are new.
+    that are new; raises Conflict once the batch is canceled.
     """
     rows = [draft.row for draft in drafts]
     needs = {draft.row["id"]: needs for draft in drafts if (needs := draft.job.needs)}
@@ -111,8 +112,7 @@ def admit(
         if is_waiting or not succeeded.issuperset(needs.get(row["id"], ())):
             row |= {"state": JobState.WAITING, "due_at": None}
     if batch_id is not None:
-        # Two that load one batch at once do it one after the other.
-        db.execute(select(BATCH.c.id).where(BATCH.c.id == batch_id).with_for_update())
+        _lock_open(db, batch_id)
         rows = _without_known(db, rows, batch_id)
         if not reserve_budget(db, batch_id, sum(row["estimated_milli"] for row in rows)):
             _hold_beyond_budget(db, rows, batch_id)
@@ -173,6 +173,17 @@ def choose_seed(operation: Operation, params: dict[str, Any]) -> int | None:
     seeded = {**params, "seed": seed}
     is_refused = any(f.field == "seed" for f in tie_faults(operation, seeded, seeded.keys()))
     return None if is_refused else seed
+
+
+def _lock_open(db: Connection, batch_id: str) -> None:
+    """Two that load one batch at once do it one after the other; raises Conflict if canceled."""
+    locked = select(BATCH.c.name, BATCH.c.canceled_at).where(BATCH.c.id == batch_id)
+    batch = db.execute(locked.with_for_update()).one()
+    if batch.canceled_at is not None:
+        raise Conflict(
+            f"the batch {batch.name!r} is canceled and takes no more rows; "
+            "under another --name all of them are started anew"
+        )
 
 
 def _without_known(

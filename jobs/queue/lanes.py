@@ -108,7 +108,7 @@ def fronts(db: Connection, priority: int, shares: Shares) -> dict[str, list[Fron
 
 def due_in(lane: Lane, now: datetime) -> Select[Any]:
     """A lane's due jobs, the oldest first; what was moved to the front last comes first there."""
-    due = startable(JOB.c.id, JOB.c.expires_at).where(
+    due = startable(JOB.c.id, JOB.c.attempts, JOB.c.expires_at).where(
         JOB.c.priority == lane.priority,
         JOB.c.project_id == lane.project_id,
         JOB.c.due_at <= now,

@@ -9,13 +9,8 @@ from jobs.queue.moves import BATCH, JOB
 from jobs.queue.needs import NEED
 from jobs.states import JobState
 
-#: Jobs queued in one transaction: others wait for SQLite's writer no longer than that takes.
-JOBS_AT_ONCE = 2000
 
-
-def release_started(
-    db: Connection, batch_id: str, now: datetime, *, limit: int = JOBS_AT_ONCE
-) -> int:
+def release_started(db: Connection, batch_id: str, now: datetime, *, limit: int) -> int:
     """Queue jobs that waited for this batch, if it is started by now; returns their number."""
     is_started = (
         select(BATCH.c.id)

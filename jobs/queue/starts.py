@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from jobs.queue import brakes, lanes
-from jobs.queue.deadlines import fail_late
+from jobs.queue.deadlines import fail_late, is_late
 from jobs.queue.dispatch import dispatch, lock
 from jobs.queue.lanes import Lane
 from jobs.queue.shares import Shares
@@ -95,7 +95,7 @@ def claim_new(
         while planned := rota.plan(wanted - len(claimed)):
             for lane, number in planned.items():
                 rows = lock(db, lanes.due_in(lane, now).limit(number))
-                late = [row.id for row in rows if row.expires_at and row.expires_at < now]
+                late = [row.id for row in rows if is_late(row, now)]
                 fail_late(db, late, now)
                 ids = [row.id for row in rows if row.id not in late]
                 dispatch(db, ids, lease_until)

@@ -9,11 +9,10 @@ from sqlalchemy import Connection, Row, func, or_, select, update
 from jobs import figures, tallies
 from jobs.models import Batch, Job, table
 from jobs.public import batch_public
-from jobs.states import FINAL, JobState
+from jobs.states import FINAL, OPEN
 
 JOB = table(Job)
 BATCH = table(Batch)
-OPEN = set(JobState) - FINAL
 
 
 def batches_over(

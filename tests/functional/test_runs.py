@@ -1,7 +1,12 @@
 """`darkroom run` as a person uses it, and what can be read afterwards."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+from jobs.batches import NewBatch, open_batch
+from jobs.cli.home import prepare
+from jobs.manifest import Expansion, fingerprint
+from jobs.models import DEFAULT_PROJECT
 from tests.functional.darkroom import Darkroom
 from tests.functional.ledger import accounts
 from tests.functional.manifests import prompts
@@ -115,6 +120,55 @@ def test_a_name_or_a_folder_that_is_taken_is_refused_before_anything_is_paid(
     assert "another manifest" in same_name.err
     assert "another batch" in same_folder.err
     assert api.ledger()["charged"] == 1
+
+
+def test_a_batch_that_was_canceled_while_it_was_loaded_is_not_loaded_to_its_end(
+    darkroom: Darkroom, api: Caller
+) -> None:
+    user = darkroom.asking(api)
+    manifest = prompts(darkroom.folder / "few.csv", "a lake", "a mill")
+    open_unloaded(user, manifest)
+    assert user.run("batches", "cancel", "few").code == 0
+
+    again = user.run("run", manifest, "--out", "out", "--yes")
+
+    assert again.code == 2
+    assert len(again.complaints) == 1
+    assert "the batch 'few' is canceled" in again.err
+    assert user.jobs() == []
+    assert sum(account["charged"] for account in accounts(api)) == 0
+
+
+def open_unloaded(user: Darkroom, manifest: Path) -> None:
+    """What is left of a run that was killed before its first rows were in."""
+    expansion = Expansion(operation=None, set={}, matrix={}, repeat=1)
+    wanted = NewBatch(
+        name=manifest.stem,
+        fingerprint=fingerprint(manifest, expansion),
+        size=2,
+        on_uncertain="retry",
+        about={},
+    )
+    database = prepare(user.as_settings)
+    with database.transaction() as db:
+        open_batch(db, wanted, database.now(), project_id=DEFAULT_PROJECT)
+    database.close()
+
+
+def test_a_batch_that_was_canceled_whole_stays_so_when_it_is_run_again(
+    darkroom: Darkroom, api: Caller
+) -> None:
+    user = darkroom.asking(api)
+    manifest = prompts(darkroom.folder / "few.csv", "a lake", "a mill")
+    command = ("run", manifest, "--out", "out", "--yes", "--json")
+    assert user.run(*command, "--budget", 0).json["counts"] == {"held": 2}
+    assert user.run("batches", "cancel", "few").out.startswith("2 canceled")
+
+    again = user.run(*command)
+
+    assert again.code == 1
+    assert again.json["counts"] == {"canceled": 2}
+    assert sum(account["charged"] for account in accounts(api)) == 0
 
 
 def test_a_single_job_is_submitted_and_saved(darkroom: Darkroom, api: Caller) -> None:

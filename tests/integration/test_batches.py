@@ -1,20 +1,22 @@
 """Batches: a load that was cut is done again, and a budget that changes is recounted."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 
-from jobs import batches
+from jobs import batches, ingest
 from jobs.batches import NewBatch, load_rows, open_batch, reserved_now
 from jobs.db import Database
 from jobs.errors import Conflict, NotFound
 from jobs.models import DEFAULT_PROJECT
 from jobs.outcomes import Accepted, Refused, Uncertain
-from jobs.queue import desk, leases
-from jobs.queue.intake import NewJob
+from jobs.queue import bulk, desk, leases
+from jobs.queue.bulk import Bulk
+from jobs.queue.intake import NewJob, draft, submit
 from jobs.queue.moves import JOB
 from jobs.queue.settling import settle
 from jobs.states import JobState
@@ -29,6 +31,7 @@ from tests.factories import (
     read_batch,
     read_claim,
 )
+from tests.servers import wait_until
 
 WANTED = NewBatch(
     name="hares", fingerprint="first", size=7, on_uncertain="retry", about={}, budget_milli=None
@@ -94,6 +97,30 @@ def test_a_load_that_was_cut_is_completed_without_doubles(
         assert read_batch(db, batch_id).reserved_milli == 7 * PRICE
 
 
+def test_a_load_ends_when_its_batch_is_canceled_and_cannot_be_done_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "ROWS_AT_ONCE", 2)
+    with database.transaction() as db:
+        batch_id, _ = open_wanted(db, replace(WANTED, budget_milli=9 * PRICE))
+
+    def rows_until_canceled() -> Iterator[NewJob]:
+        yield from ROWS[:3]
+        with database.transaction() as db:
+            bulk.begin(db, batch_id, Bulk.CANCEL, NOW)
+        list(batches.carry_out(database, batch_id))
+        yield from ROWS[3:]
+
+    for rows in (rows_until_canceled(), ROWS):
+        with pytest.raises(Conflict, match="'hares' is canceled"):
+            list(load_rows(database, batch_id, rows, project_id=DEFAULT_PROJECT))
+
+    with database.reading() as db:
+        assert list(db.execute(select(JOB.c.state)).scalars()) == [JobState.CANCELED] * 2
+        assert read_batch(db, batch_id).loaded_at is None
+        assert read_batch(db, batch_id).reserved_milli == 0
+
+
 def test_a_batch_is_found_by_its_name_and_by_its_id_in_its_own_project(
     database: Database,
 ) -> None:
@@ -149,6 +176,74 @@ def test_the_recount_agrees_whatever_a_late_worker_tells(
 
         desk.cancel(db, DEFAULT_PROJECT, job_id, NOW)
         assert reserved_now(db, batch_id) == read_batch(db, batch_id).reserved_milli
+
+
+@pytest.mark.parametrize("way", ["change", "open"])
+def test_a_new_budget_counts_what_is_let_in_at_the_same_moment(postgres_url: str, way: str) -> None:
+    # Given rows that are let in, and not committed yet,
+    database = Database(postgres_url)
+    with database.transaction() as db:
+        batch_id, _ = open_wanted(db, replace(WANTED, budget_milli=9 * PRICE))
+
+    def change_budget() -> None:
+        with database.transaction() as db:
+            if way == "change":
+                changes = {"budget_milli": 8 * PRICE}
+                batches.change(db, DEFAULT_PROJECT, batch_id, NOW, **changes)
+            else:
+                open_wanted(db, replace(WANTED, budget_milli=8 * PRICE))
+
+    # When the budget is changed meanwhile,
+    with ThreadPoolExecutor(1) as threads:
+        with database.transaction() as db:
+            submit(db, ROWS, NOW, project_id=DEFAULT_PROJECT, batch_id=batch_id)
+            changed = threads.submit(change_budget)
+            wait_until(lambda: is_waited_for(database), "the change waits for the rows")
+        changed.result()
+
+    # Then they have their place in it.
+    with database.reading() as db:
+        assert read_batch(db, batch_id).budget_milli == 8 * PRICE
+        assert read_batch(db, batch_id).reserved_milli == len(ROWS) * PRICE
+    database.close()
+
+
+def test_a_new_priority_keeps_what_is_told_of_the_batch_at_the_same_moment(
+    postgres_url: str,
+) -> None:
+    # Given rows that are counted, and not committed yet,
+    database = Database(postgres_url)
+    with database.transaction() as db:
+        batch_id, _ = open_wanted(db, replace(WANTED, about={"defaults": {"priority": 0}}))
+    drafts = [draft(job, NOW, DEFAULT_PROJECT, batch_id) for job in ROWS]
+
+    def change_priority() -> None:
+        with database.transaction() as db:
+            batches.change(db, DEFAULT_PROJECT, batch_id, NOW, priority=5)
+
+    # When the priority is changed meanwhile,
+    with ThreadPoolExecutor(1) as threads:
+        with database.transaction() as db:
+            ingest.add_rows(db, DEFAULT_PROJECT, batch_id, drafts, NOW)
+            changed = threads.submit(change_priority)
+            wait_until(lambda: is_waited_for(database), "the change waits for the rows")
+        changed.result()
+
+    # Then both are there.
+    with database.reading() as db:
+        about = read_batch(db, batch_id).about
+        assert about == {"defaults": {"priority": 5}, "credits_milli": len(ROWS) * PRICE}
+    database.close()
+
+
+def is_waited_for(database: Database) -> bool:
+    """Whether anybody waits for a lock in this Postgres database."""
+    waiting = text(
+        "SELECT 1 FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with database.reading() as db:
+        return db.execute(waiting).first() is not None
 
 
 def test_a_batch_is_paused_and_goes_on(database: Database) -> None:

@@ -8,7 +8,9 @@ import pytest
 from jobs.db import Database
 from jobs.history import events_of
 from jobs.models import DEFAULT_PROJECT
+from jobs.outcomes import Uncertain
 from jobs.queue import attempts, deadlines, desk, leases
+from jobs.queue.settling import settle
 from jobs.states import JobState
 from tests.factories import (
     CREDENTIAL,
@@ -17,6 +19,7 @@ from tests.factories import (
     OWNER,
     PRICE,
     begin_next,
+    fault,
     make_batch,
     make_job,
     read_batch,
@@ -78,6 +81,21 @@ def test_a_job_whose_deadline_passes_on_the_way_to_its_worker_is_not_paid(
 
         assert deadlines.expire_unstarted(db, LATER) == 1
         assert read_job(db, job_id).attempts == 0
+
+
+def test_a_job_that_was_sent_in_time_is_bound_no_more(database: Database) -> None:
+    # Given a job whose answer was lost, and whose deadline passed since,
+    with database.transaction() as db:
+        job_id = make_job(db, expires_at=NOW)
+        settle(db, begin_next(db), Uncertain(fault()), NOW)
+        assert read_job(db, job_id).state == S.QUEUED
+
+        # When it is looked at wherever the deadline counts,
+        assert deadlines.expire_unstarted(db, NOW + HOUR) == 0
+        again = begin_next(db, NOW + HOUR)
+
+        # Then it is sent again.
+        assert (again.id, again.attempts) == (job_id, 2)
 
 
 def test_many_are_expired_in_pieces(database: Database) -> None:

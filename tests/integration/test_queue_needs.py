@@ -221,7 +221,7 @@ def start(database: Database, batch_id: str) -> None:
     with database.transaction() as db:
         db.execute(update(BATCH).where(BATCH.c.id == batch_id).values(loaded_at=NOW))
     with database.transaction() as db:
-        release_started(db, batch_id, NOW)
+        release_started(db, batch_id, NOW, limit=10)
 
 
 def batch_of(database: Database, **columns: object) -> str:
