@@ -2,7 +2,7 @@
 
 `<attempt>.body` and `<attempt>.json` together are one answer. While it arrives it is a `.part`,
 which nobody reads. A body counts only if its facts stand beside it and its sha256 is theirs, so a
-crash at any moment leaves a whole answer or none.
+crash at any moment leaves a whole answer or none. `<attempt>.marks` counts who died of it.
 """
 
 import fcntl
@@ -30,6 +30,9 @@ RESERVE_BYTES = 64 << 20
 WRITING = "write the spool"
 #: Files that this process keeps to write over.
 MOST_SPENT = 64
+#: So long after its last death an answer may be tried again: a bucket that hung, and workers that
+#: were killed meanwhile for reasons of their own, look the same.
+DEADLY = timedelta(days=1)
 ATTEMPT_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -124,12 +127,40 @@ class Spool:
                 note.rename(spent)
                 self._spent.append(spent)
 
-    def pending(self) -> Iterator[str]:
-        """The attempts whose answers are here, for the sweep at the start."""
+    def pending(self, older_than: timedelta = timedelta(0)) -> Iterator[str]:
+        """The attempts whose answers have been here for so long, for the sweep."""
+        limit = time.time() - older_than.total_seconds()
         with storage_errors("read the spool"):
             for body in sorted(self.folder.glob("*.body")):
-                if ATTEMPT_ID.fullmatch(body.stem) and self.find(body.stem):
+                if modified_at(body) > limit or not ATTEMPT_ID.fullmatch(body.stem):
+                    continue
+                if self.find(body.stem):
                     yield body.stem
+
+    @contextmanager
+    def alone(self, attempt_id: str, *, most_deaths: int) -> Iterator[bool]:
+        """Have an answer to oneself, if nobody has it and not too many died who had.
+
+        Whoever has it leaves a mark on the disk, and wipes it off at the end: a mark that nobody
+        holds is a death, and counts for a while. `receive`, `find` and `discard` do not ask for
+        this.
+        """
+        path = self._file(attempt_id, "marks")
+        with storage_errors("mark an answer"):
+            marks = path.open("ab")
+        with marks:
+            is_held = not try_lock(marks)
+            is_deadly = marks.tell() >= most_deaths
+            if is_held or (is_deadly and modified_at(path) > time.time() - DEADLY.total_seconds()):
+                yield False
+                return
+            # A full disk is no reason to leave on it what may go.
+            with suppress(OSError):
+                os.write(marks.fileno(), b".")
+            try:
+                yield True
+            finally:
+                marks.truncate(0)
 
     def clean(self, older_than: timedelta) -> int:
         """Delete what a crash left half done so long ago; say how many files and folders it was."""
@@ -194,9 +225,19 @@ def limited(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
 def is_half(path: Path) -> bool:
     """Whether this is nothing unless somebody works on it: folders hold an answer's pictures while
     they are uploaded."""
-    if path.suffix == ".json":
+    if path.suffix in {".json", ".marks"}:
         return not path.with_suffix(".body").exists()
     return path.suffix == ".part" or path.is_dir()
+
+
+def try_lock(file: BinaryIO) -> bool:
+    """Lock an open file, unless somebody else has; tells whether it was."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    file.seek(0, os.SEEK_END)
+    return True
 
 
 def remove(path: Path) -> None:

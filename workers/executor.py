@@ -17,7 +17,7 @@ from jobs import backoff
 from jobs.catalog.loader import operation as find_operation
 from jobs.catalog.operation import Operation
 from jobs.crashpoints import crash_point
-from jobs.errors import JobError, LimiterUnavailable, StorageError
+from jobs.errors import InvalidJob, JobError, LimiterUnavailable, StorageError
 from jobs.limiter.permits import NotNow, Permit, reach
 from jobs.models import INTERACTIVE
 from jobs.outcomes import (
@@ -54,7 +54,7 @@ NOTICE_SECONDS = 0.2
 ROOM_BYTES = 64 << 20
 #: How long a job waits whose part of Darkroom is away.
 AWAY_DELAY = timedelta(seconds=2)
-#: How long a job waits whose credential is not known to this process.
+#: How long a job waits whose credential, or operation, is not known to this process.
 STRANGER_DELAY = timedelta(seconds=30)
 #: A result that is so old is asked for before anything else: the API soon forgets it.
 OLD_RESULT = RESULT_LIFE - timedelta(hours=1)
@@ -102,7 +102,13 @@ def execute(r: Resources, claim: Claim) -> None:
 
 def see_through(r: Resources, claim: Claim) -> None:
     """Do one step, and settle it, whatever is raised."""
-    operation = find_operation(claim.operation)
+    try:
+        operation = find_operation(claim.operation)
+    except InvalidJob as error:
+        # A newer Darkroom let the job in: here nothing is begun, and a newer worker may take it.
+        r.changes.say(claim.operation, str(error))
+        r.persist(lambda db, now: leases.give_back(db, claim, now + STRANGER_DELAY))
+        return
     try:
         outcome = step(r, operation, claim)
         if outcome is not None:
@@ -180,6 +186,11 @@ def submit(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
         permit = r.limiter.reserve(usable, ready_in=lead, is_urgent=claim.priority >= INTERACTIVE)
         if isinstance(permit, NotNow):
             return Snoozed(permit.wait)
+        # Whatever fails before the intent is committed leaves nothing that looks sent.
+        key = r.keyring.key(permit.credential_id)
+        if key is None:
+            r.limiter.drop(permit)
+            return Snoozed(STRANGER_DELAY)
         # To get ready takes its time however plenty the requests are.
         r.pollster.note_wait(permit.at - time.monotonic() - lead)
         # The intent is committed just before the slot comes, so that a slow database does not
@@ -192,7 +203,7 @@ def submit(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
                 if begun is None:
                     r.limiter.drop(permit)
                     return Snoozed(AWAY_DELAY)
-                outcome = send(r, operation, begun, body, permit, connect_seconds)
+                outcome = send(r, operation, begun, body, key, permit, connect_seconds)
         except requests.RequestException as error:
             # Only opening the line raises this: nothing was begun.
             r.limiter.drop(permit)
@@ -228,13 +239,12 @@ def send(
     operation: Operation,
     claim: Claim,
     body: form.Body,
+    key: str,
     permit: Permit,
     connect_seconds: float,
 ) -> Outcome:
     """One POST. What it raises makes the attempt uncertain only if all of the body was sent."""
     assert claim.attempt_id is not None
-    key = r.keyring.key(permit.credential_id)
-    assert key is not None
     r.limiter.wait(permit)
     if not (r.may_send and r.limiter.allows(permit)):
         r.limiter.drop(permit)
@@ -274,14 +284,18 @@ def latest_arrival(
 
 
 def poll(r: Resources, operation: Operation, claim: Claim) -> Outcome:
-    """Ask for a result. Nothing but its age, or a wrong id, can end the asking."""
+    """Ask for a result. Nothing but its age, or a wrong id, can end the asking.
+
+    Its age does, whether the API has no answer or its key is gone. To wait for a slot, or for
+    another process to ask, comes to an end by itself.
+    """
     assert claim.result_id is not None
     assert claim.credential_id is not None
     assert claim.accepted_at is not None
+    age = r.database.now() - claim.accepted_at
     key = r.keyring.key(claim.credential_id)
     if key is None:
-        return Snoozed(STRANGER_DELAY)
-    age = r.database.now() - claim.accepted_at
+        return Snoozed(STRANGER_DELAY) if age <= LAST_POLL else Expired(result_expired())
     is_urgent = claim.priority >= INTERACTIVE or age > OLD_RESULT
     permit = r.limiter.reserve([claim.credential_id], is_urgent=is_urgent)
     if isinstance(permit, NotNow):
@@ -302,6 +316,6 @@ def poll(r: Resources, operation: Operation, claim: Claim) -> Outcome:
         outcome = Running(delay, type(error).__name__)
     finally:
         r.limiter.settle(permit, arrived_by=answered_at)
-    if isinstance(outcome, Running) and age > LAST_POLL:
+    if isinstance(outcome, Running | Snoozed) and age > LAST_POLL:
         return Expired(result_expired())
     return outcome

@@ -84,8 +84,17 @@ class InFlight:
             execute(self._r, claim)
         except Exception:
             log.exception("settling_failed", job=claim.id)
+            self._abandon(claim)
         finally:
             self._room.release()
+
+    def _abandon(self, claim: Claim) -> None:
+        """Let others find out how far a job came, whose lease would be renewed for ever here."""
+        try:
+            self._r.persist(lambda db, now: leases.abandon(db, claim, now))
+        except Exception:
+            # What stopped the settling stopped this, too, or the process ends: one try is all.
+            log.exception("abandoning_failed", job=claim.id)
 
     def _leave(self, ids: Sequence[str]) -> None:
         self._r.commits.run(lambda db, now: leases.unclaim(db, ids, now))

@@ -18,7 +18,7 @@ from workers.app import EXECUTE, QUEUE, make_app
 from workers.beat import Beat
 from workers.in_flight import InFlight
 from workers.maintenance.forgetter import keep_forgetting
-from workers.maintenance.sweeper import sweep_spool
+from workers.maintenance.sweeper import keep_sweeping
 from workers.rangefinder import keep_range
 from workers.resources import build_resources
 
@@ -41,7 +41,7 @@ def run_worker(settings: Settings, *, with_beat: bool = False) -> int:
     Thread(target=r.pollster.run, args=(r.ended,), name="pollster", daemon=True).start()
     Thread(target=keep_range, args=(r,), name="rangefinder", daemon=True).start()
     Thread(target=keep_forgetting, args=(r,), name="forgetter", daemon=True).start()
-    sweep_spool(r)
+    Thread(target=keep_sweeping, args=(r,), name="sweeper", daemon=True).start()
     app = make_app(settings)
 
     @app.task(name=EXECUTE, ignore_result=True)  # type: ignore[untyped-decorator]

@@ -55,7 +55,7 @@ INTENT_LAST = """\
                     attempt_number=claim.attempts + 1,
                     credential_id=permit.credential_id,
                 )
-                outcome = send(r, operation, sent, body, permit, connect_seconds)
+                outcome = send(r, operation, sent, body, key, permit, connect_seconds)
                 begun = begin(r, replace(claim, attempt_id=sent.attempt_id), permit)
                 assert begun is not None
 """
@@ -65,7 +65,7 @@ INTENT_FIRST = """\
                 if begun is None:
                     r.limiter.drop(permit)
                     return Snoozed(AWAY_DELAY)
-                outcome = send(r, operation, begun, body, permit, connect_seconds)
+                outcome = send(r, operation, begun, body, key, permit, connect_seconds)
 """
 
 FENCE = """\

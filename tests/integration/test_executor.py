@@ -14,11 +14,13 @@ from uuid import uuid4
 import pytest
 import redis
 from sqlalchemy import create_engine, update
+from sqlalchemy.exc import OperationalError
 
 from jobs import credentials
 from jobs.catalog.loader import operation as find_operation
 from jobs.db import Database
 from jobs.limiter.permits import PUNCTUAL, Permit
+from jobs.models import ABANDONED
 from jobs.queue import leases
 from jobs.queue.moves import JOB
 from jobs.stability.client import StabilityClient
@@ -26,7 +28,7 @@ from jobs.stability.sandbox.submission import REFUSED_WORD
 from tests.integration.sandbox.caller import Caller, picture, running
 from tests.integration.workshop import Workshop, workshop
 from tests.servers import free_port, wait_until
-from workers import delivery, executor, resources
+from workers import delivery, executor, in_flight, resources
 from workers.commits import Committer
 from workers.inputs import build_body
 
@@ -328,6 +330,42 @@ def test_polling_ends_when_the_result_is_a_day_old(small: Workshop) -> None:
     assert small.job(job_id).error["code"] == "result_expired"
 
 
+@pytest.mark.parametrize(
+    ("age", "state", "code"),
+    [(timedelta(hours=24), "polling", None), (timedelta(hours=25), "held", "result_expired")],
+)
+@pytest.mark.parametrize("reason", ["no key", "a stopped key"])
+def test_polling_without_a_good_key_ends_when_the_result_is_a_day_old(
+    small: Workshop, age: timedelta, state: str, code: str | None, reason: str
+) -> None:
+    # Given a result whose key was taken out of the settings, or is refused by the API
+    job_id = polled(small, on_uncertain="hold")
+    small.work()
+    if reason == "no key":
+        change_job(small, job_id, credential_id="key-of-yesterday")
+    else:
+        small.api.fault(poll_401=1)
+    change_job(small, job_id, accepted_at=small.r.database.now() - age)
+
+    small.work()
+
+    job = small.job(job_id)
+    assert (job.state, job.error and job.error["code"]) == (state, code)
+    assert small.charges() == 1
+
+
+def test_an_old_result_whose_slot_has_not_come_is_not_given_up(small: Workshop) -> None:
+    job_id = polled(small)
+    small.work()
+    (credential_id,) = small.r.keyring.ids
+    small.r.limiter.freeze(credential_id, timedelta(seconds=60))
+    change_job(small, job_id, accepted_at=small.r.database.now() - timedelta(hours=25))
+
+    small.work()
+
+    assert (small.job(job_id).state, small.job(job_id).error) == ("polling", None)
+
+
 def change_job(shop: Workshop, job_id: str, **values: Any) -> None:
     """Let the job look as if something had happened."""
     with shop.r.database.transaction() as db:
@@ -357,7 +395,7 @@ def test_a_late_permit_is_not_used(small: Workshop) -> None:
     operation = find_operation(claim.operation)
     body = build_body(small.r, operation, begun)
 
-    outcome = executor.send(small.r, operation, begun, body, late, connect_seconds=0.0)
+    outcome = executor.send(small.r, operation, begun, body, "a key", late, connect_seconds=0.0)
     executor.settle(small.r, operation, begun, outcome)
     body.close()
 
@@ -433,6 +471,87 @@ def test_a_job_that_belongs_to_somebody_else_is_not_sent(small: Workshop) -> Non
     executor.execute(small.r, replace(claim, fence=claim.fence - 1))
 
     assert small.job(job_id).attempts == 0
+
+
+def test_without_its_key_a_job_is_not_begun(
+    small: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a credential that is usable, and whose key is gone when its slot has been reserved
+    job_id = small.submit()
+    (credential_id,) = small.r.keyring.ids
+    monkeypatch.setattr(small.r.keyring, "key", lambda _: None)
+
+    small.work()
+
+    job = small.job(job_id)
+    assert (job.state, job.attempts, job.lease_owner) == ("queued", 0, None)
+    assert small.due_in(job_id) > executor.AWAY_DELAY
+    assert small.r.limiter.look(credential_id).used == 0
+
+
+def test_a_database_that_does_not_tell_the_keys_leaves_nothing_that_looks_sent(
+    small: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: str) -> NoReturn:
+        raise OperationalError("SELECT", {}, Exception("the database is away"))
+
+    job_id = small.submit()
+    monkeypatch.setattr(small.r.keyring, "key", fails)
+
+    small.work()
+
+    assert (small.job(job_id).state, small.attempts(job_id)) == ("queued", [])
+
+
+@pytest.mark.parametrize("state", ["queued", "polling", "storing"])
+def test_a_job_of_an_operation_of_tomorrow_goes_back(small: Workshop, state: str) -> None:
+    # Given a job that a newer Darkroom let in
+    job_id = small.submit()
+    change_job(small, job_id, operation="generate/tomorrow", state=state)
+
+    small.work()
+
+    job = small.job(job_id)
+    assert (job.state, job.lease_owner, job.attempts, job.crashes) == (state, None, 0, 0)
+    assert small.due_in(job_id) > executor.AWAY_DELAY
+
+
+def test_a_lease_is_not_kept_for_a_job_that_could_not_be_settled(
+    small: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> NoReturn:
+        raise ValueError("nobody has thought of this")
+
+    monkeypatch.setattr(in_flight, "execute", fails)
+    job_id = small.submit()
+    now = small.r.database.now()
+    with small.r.database.transaction() as db:
+        ids = leases.claim_due(db, now, limit=1, lease=timedelta(hours=1))
+    jobs = in_flight.InFlight(small.r)
+
+    jobs.admit(ids)
+
+    assert jobs.drain()
+    assert (small.job(job_id).state, small.job(job_id).lease_owner) == ("queued", ABANDONED)
+
+
+def test_a_thread_is_free_again_even_if_its_job_cannot_be_abandoned(
+    small: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> NoReturn:
+        raise ValueError("nobody has thought of this")
+
+    monkeypatch.setattr(in_flight, "execute", fails)
+    monkeypatch.setattr(leases, "abandon", fails)
+    small.submit()
+    now = small.r.database.now()
+    with small.r.database.transaction() as db:
+        ids = leases.claim_due(db, now, limit=1, lease=timedelta(hours=1))
+    jobs = in_flight.InFlight(small.r)
+
+    jobs.admit(ids)
+
+    assert jobs.drain()
 
 
 def test_each_request_takes_one_permit(small: Workshop) -> None:

@@ -100,6 +100,75 @@ def test_the_sweep_sees_every_whole_answer(spool: Spool) -> None:
     assert list(spool.pending()) == ["a", "b"]
 
 
+def test_an_answer_is_in_one_pair_of_hands(spool: Spool) -> None:
+    receive(spool)
+
+    with (
+        spool.alone("attempt", most_deaths=1) as first,
+        spool.alone("attempt", most_deaths=1) as second,
+    ):
+        assert (first, second) == (True, False)
+
+    with spool.alone("attempt", most_deaths=1) as third:
+        assert third
+
+
+def test_who_dies_with_an_answer_is_counted_and_who_fails_is_not(spool: Spool) -> None:
+    # Given somebody who failed, and two who were killed
+    receive(spool)
+    with pytest.raises(ValueError, match="no"), spool.alone("attempt", most_deaths=2):
+        raise ValueError("no")
+    taken = [taken_by_who_dies(spool) for _ in range(2)]
+
+    # When others want it
+    with spool.alone("attempt", most_deaths=2) as is_allowed:
+        assert not is_allowed
+
+    # Then it is for those alone who allow more deaths, and once one lives all is forgotten
+    with spool.alone("attempt", most_deaths=3) as is_allowed:
+        assert is_allowed
+    with spool.alone("attempt", most_deaths=1) as is_allowed:
+        assert is_allowed
+    assert taken == [True, True]
+
+
+def taken_by_who_dies(spool: Spool) -> bool:
+    """Let another process take the answer, and end at once; tells whether it had it."""
+    code = f"""
+import os
+from pathlib import Path
+from jobs.spool import Spool
+with Spool(Path({str(spool.folder)!r})).alone("attempt", most_deaths=2) as is_allowed:
+    os._exit(9 if is_allowed else 0)
+"""
+    return subprocess.run([sys.executable, "-c", code], check=False, cwd=REPOSITORY).returncode == 9
+
+
+def test_a_deadly_answer_may_be_tried_again_a_day_later(spool: Spool) -> None:
+    receive(spool)
+    marks = spool.folder / "attempt.marks"
+    marks.write_bytes(b"...")
+
+    with spool.alone("attempt", most_deaths=3) as is_allowed:
+        assert not is_allowed
+    age(marks)
+
+    with spool.alone("attempt", most_deaths=3) as is_allowed:
+        assert is_allowed
+
+
+def test_marks_without_an_answer_are_cleaned_up(spool: Spool) -> None:
+    receive(spool)
+    with spool.alone("attempt", most_deaths=1):
+        pass
+    assert spool.clean(timedelta(seconds=-1)) == 0
+
+    spool.discard("attempt")
+    spool.clean(timedelta(seconds=-1))
+
+    assert files(spool) == []
+
+
 def test_the_first_answer_of_an_attempt_stays(spool: Spool) -> None:
     first = receive(spool)
 
