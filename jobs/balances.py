@@ -94,7 +94,7 @@ class Balances:
             return figures.total_balance(figures.credentials(db))
 
     def _ask(self) -> None:
-        # Those that are stopped are asked by a duty of the beat, which starts them again.
+        # Those that may ask for nothing are asked by the beat, which starts them again.
         for credential_id in self._teller.keyring.awake():
             milli = ask_balance(self._teller, credential_id)
             if milli is None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, or_, select, update
 
 from jobs.db import Database, ensure
 from jobs.errors import NotFound
@@ -20,8 +20,10 @@ from jobs.vault import Vault
 CREDENTIAL = table(Credential)
 #: How long a look at the database is good for, in seconds.
 FRESH_SECONDS = 1.0
-#: `stop_reason` of a credential that a person stopped.
-BY_HAND = "by hand"
+#: `stop_reason` of a credential whose account is empty, whose key was refused, and of one that a
+#: person stopped: each takes the place of those before it.
+NO_FUNDS, BAD_KEY, BY_HAND = "funds", "key", "by hand"
+STOP_REASONS = (NO_FUNDS, BAD_KEY, BY_HAND)
 
 
 def fingerprint(key: str) -> str:
@@ -62,7 +64,7 @@ class Keyring:
         return self._usable
 
     def awake(self) -> tuple[str, ...]:
-        """The same, and those that are paused: they may still ask for what they paid."""
+        """The same, and those that are paused or out of funds: they may ask for what they paid."""
         self._look()
         return self._awake
 
@@ -86,10 +88,10 @@ class Keyring:
             with self._database.reading() as db:
                 rows = db.execute(select(CREDENTIAL)).all()
             self._keys = self._settings_keys | self._opened(rows)
-            stopped = {row.id for row in rows if row.stopped_at is not None}
+            stopped = {row.id: row.stop_reason for row in rows if row.stopped_at is not None}
             paused = {row.id for row in rows if row.paused_at is not None}
-            self._awake = tuple(i for i in self._keys if i not in stopped)
-            self._usable = tuple(i for i in self._awake if i not in paused)
+            self._awake = tuple(i for i in self._keys if stopped.get(i, NO_FUNDS) == NO_FUNDS)
+            self._usable = tuple(i for i in self._awake if i not in stopped and i not in paused)
             self._looked_at = now
 
     def _opened(self, rows: Sequence[Row[*tuple[Any, ...]]]) -> dict[str, str]:
@@ -128,10 +130,12 @@ def stopped_credentials(db: Connection) -> dict[str, str]:
 
 
 def stop(db: Connection, credential_id: str, reason: str, now: datetime) -> bool:
-    """Use a credential no more until a check says otherwise; tells whether this is news."""
+    """Pay nothing with a credential until a check says otherwise; tells whether this is news."""
+    lesser = STOP_REASONS[: STOP_REASONS.index(reason)]
+    is_news = or_(CREDENTIAL.c.stopped_at.is_(None), CREDENTIAL.c.stop_reason.in_(lesser))
     done = db.execute(
         update(CREDENTIAL)
-        .where(CREDENTIAL.c.id == credential_id, CREDENTIAL.c.stopped_at.is_(None))
+        .where(CREDENTIAL.c.id == credential_id, is_news)
         .values(stopped_at=now, stop_reason=reason)
     )
     return done.rowcount == 1

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from jobs import idempotency, tallies
 from jobs.balances import Teller
 from jobs.credentials import Keyring
-from jobs.db import Database
+from jobs.db import Database, is_away
 from jobs.limiter.permits import Limiter, connect
 from jobs.nudge import wait_for_nudge
 from jobs.queue import leases
@@ -26,7 +26,7 @@ from jobs.webhooks import journal
 from jobs.webhooks.announcing import announce
 from workers.app import make_sender
 from workers.dispatcher import Dispatcher
-from workers.maintenance.accountant import check_balances
+from workers.maintenance.accountant import Accountant
 from workers.maintenance.finisher import finish_begun, forget_fronts, keep_deadlines
 from workers.maintenance.messenger import Messenger
 from workers.maintenance.releaser import release_held_jobs
@@ -40,7 +40,7 @@ BUSY_SECONDS = 0.05
 IDLE_SECONDS = 0.5
 #: Redis takes no time at all for all of it.
 LEAST_SECONDS = 0.01
-#: After a failure of the database.
+#: After a failure of the database, and of anything else.
 AWAY_SECONDS = 1.0
 
 
@@ -55,7 +55,7 @@ class Duty:
 
 
 class Beat:
-    """One process's dispatcher and its duties, in one thread."""
+    """One process's dispatcher and its duties, in one thread; what asks others has its own."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         assert settings.redis_url is not None
@@ -70,6 +70,7 @@ class Beat:
         self._lease_seconds = settings.lease.total_seconds()
         self._rescue = Duty("rescue", 1.0, lambda: rescue_lost_jobs(database, settings.poll_gap))
         self._messenger = Messenger(settings, database)
+        self._accountant = Accountant(database, teller, settings.darkroom_balance_seconds)
         self._duties = [
             self._rescue,
             Duty("promises", 60.0, self._forget_promises),
@@ -81,16 +82,12 @@ class Beat:
             Duty("deadlines", 0.25, lambda: keep_deadlines(database)),
             Duty("fronts", 10.0, lambda: forget_fronts(database)),
             Duty("release", 2.0, lambda: release_held_jobs(database, keyring.ids)),
-            Duty(
-                "balances",
-                settings.darkroom_balance_seconds,
-                lambda: check_balances(database, teller),
-            ),
         ]
 
     def run(self, stopping: Event) -> None:
         """Work until told to stop."""
         self._messenger.start(stopping)
+        self._accountant.start(stopping)
         while not stopping.is_set():
             try:
                 is_busy = self.tick()
@@ -102,8 +99,7 @@ class Beat:
                 stopping.wait(AWAY_SECONDS)
                 continue
             except Exception:
-                # The beat goes on whatever a duty meets: nothing else would dispatch.
-                log.exception("beat_failed")
+                log.exception("beat_failed", duty="dispatch")
                 stopping.wait(AWAY_SECONDS)
                 continue
             self._changes.say("database", "ok")
@@ -118,8 +114,18 @@ class Beat:
         for duty in self._duties:
             if now >= duty.due:
                 duty.due = now + duty.every
-                duty.do()
+                self._do(duty)
         return self._dispatcher.step()
+
+    def _do(self, duty: Duty) -> None:
+        try:
+            duty.do()
+        except Exception as error:
+            if is_away(error):
+                raise
+            # What one duty meets, be it a tenant's row, keeps no other from being done.
+            log.exception("beat_failed", duty=duty.name)
+            duty.due = time.monotonic() + max(duty.every, AWAY_SECONDS)
 
     def _rest(self) -> float:
         now = self._database.now()

@@ -48,23 +48,34 @@ class Dispatcher:
 
     def step(self) -> bool:
         """Send what is due and has room; tells whether more may be due now."""
-        credentials = self._ready_credentials()
-        if not credentials:
+        ready = self._ready_credentials()
+        if ready is None:
             return False
-        may_pay = not set(credentials).isdisjoint(self._keyring.usable())
+        payers = set(ready).intersection(self._keyring.usable())
         now = self._database.now()
         lease = self._settings.lease
         with self._database.transaction() as db:
-            room = self._room(leases.load(db), len(credentials))
-            starts = self._starts(db, now, room) if may_pay else 0
+            load = leases.load(db)
+            # What needs no permit goes on while all credentials rest.
+            room = self._room(load, len(ready or self._keyring.ids))
+            room_to_start = self._room(load, len(payers))
+            starts = self._starts(db, now, room_to_start) if payers else 0
             ids = (
-                leases.claim_due(db, now, limit=room, lease=lease, starts=starts, turns=self._turns)
+                leases.claim_due(
+                    db,
+                    now,
+                    limit=room,
+                    lease=lease,
+                    starts=starts,
+                    turns=self._turns,
+                    may_ask=bool(ready),
+                )
                 if room
                 else []
             )
         if ids:
             self._send(ids)
-        return bool(ids) or room == 0
+        return bool(ids) or (room_to_start if payers else room) == 0
 
     def _starts(self, db: Connection, now: datetime, room: int) -> int:
         """How many new jobs may be started: all there is room for, or a probe now and then."""
@@ -74,19 +85,21 @@ class Dispatcher:
             return room
         return 1 if now >= probe_at and not leases.is_starting(db) else 0
 
-    def _ready_credentials(self) -> Sequence[str]:
+    def _ready_credentials(self) -> Sequence[str] | None:
         """The credentials whose next slot is so near that a job may wait for it.
 
-        None when Redis is away, or while all rest for longer than a second.
+        None when Redis is away, or no credential is known here.
         """
         soon = timedelta(seconds=1)
-        is_known = bool(self._keyring.ids)
-        self._changes.say("credentials", "ok" if is_known else "none known here: nothing is sent")
+        if not self._keyring.ids:
+            self._changes.say("credentials", "none known here: nothing is sent")
+            return None
+        self._changes.say("credentials", "ok")
         try:
             gauges = {i: self._limiter.look(i) for i in self._keyring.awake()}
         except LimiterUnavailable as error:
             self._changes.say("limiter", str(error))
-            return ()
+            return None
         self._changes.say("limiter", "ok")
         return [
             i

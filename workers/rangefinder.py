@@ -41,7 +41,7 @@ def sharers(r: Resources) -> float:
     """Workers for each credential; 1 while that is not known."""
     try:
         return len(workers_there(r.redis)) / max(1, len(r.keyring.ids))
-    except RedisError:
+    except (RedisError, SQLAlchemyError):
         return 1.0
 
 

@@ -53,14 +53,18 @@ def claim_due(
     lease: timedelta,
     starts: int | None = None,
     turns: Turns | None = None,
+    may_ask: bool = True,
 ) -> list[str]:
     """Claim up to `limit` due jobs for the dispatcher, of them at most `starts` new ones.
 
     Paid jobs come first, those whose results expire soonest before the others; then new ones by
     priority, within one in turns. Their leases run `lease` long; whoever takes a job from Celery
-    renews it.
+    renews it. Without `may_ask` those stay whose results would be asked for.
     """
-    claimed = [row.id for row in lock(db, _due_to_go_on(now).limit(limit))]
+    due = _due_to_go_on(now)
+    if not may_ask:
+        due = due.where(JOB.c.state != JobState.POLLING)
+    claimed = [row.id for row in lock(db, due.limit(limit))]
     dispatch(db, claimed, now + lease)
     starts = min(limit - len(claimed), limit if starts is None else starts)
     if starts > 0:

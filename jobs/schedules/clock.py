@@ -15,6 +15,8 @@ from cronsim import CronSim, CronSimError
 #: Seconds would be a sixth: a schedule is no heartbeat.
 FIELDS = 5
 SECOND = timedelta(seconds=1)
+#: What looking for a time raises where this image does not know the zone, or the expression.
+UNKNOWN = (CronSimError, LookupError, OSError, ValueError)
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,17 @@ from jobs.models import Job, new_id, table
 from jobs.queue import bulk, desk
 from jobs.queue.bulk import Bulk
 from jobs.queue.intake import submit
+from jobs.schedules.clock import UNKNOWN
 from jobs.schedules.plan import BatchPlan, Plan
 from jobs.schedules.store import FIRING, SCHEDULE, clock_of, find
-from jobs.states import FINAL, JobState
+from jobs.states import OPEN
 
 JOB = table(Job)
 
 #: Later than this a run is a catch-up: nobody was there when its time came.
 LATE = timedelta(minutes=1)
-OPEN = [state for state in JobState if state not in FINAL]
+#: Until the next try of a schedule whose next time cannot be found here.
+BLIND = timedelta(hours=1)
 
 
 class Overlap(StrEnum):
@@ -61,19 +63,24 @@ def fire(db: Connection, schedule_id: str, now: datetime) -> bool:
 
     Of the times that were missed one is made up for, and the next is the first that comes.
     """
-    schedule = db.execute(
-        select(SCHEDULE)
-        .where(SCHEDULE.c.id == schedule_id, SCHEDULE.c.next_run_at <= now)
-        .with_for_update(skip_locked=True)
-    ).one_or_none()
+    schedule = _lock_due(db, schedule_id, now)
     if schedule is None:
         return False
     due_at = schedule.next_run_at
-    cause = Cause.CLOCK if now - due_at <= LATE else Cause.CATCH_UP
-    is_new = _run(db, schedule, due_at, now, cause)
-    next_run_at = clock_of(schedule).next_after(now)
-    db.execute(update(SCHEDULE).where(SCHEDULE.c.id == schedule_id).values(next_run_at=next_run_at))
+    is_new = _run(db, schedule, due_at, now, _cause(due_at, now))
+    _go_on(db, schedule_id, clock_of(schedule).next_after(now))
     return is_new
+
+
+def leave_out(db: Connection, schedule_id: str, now: datetime, because: str) -> None:
+    """Write down why a time could not be run, and go on to the next; not if somebody else did."""
+    schedule = _lock_due(db, schedule_id, now)
+    if schedule is None:
+        return
+    due_at = schedule.next_run_at
+    row = {"schedule_id": schedule_id, "due_at": due_at, "fired_at": now}
+    ensure(db, FIRING, row | {"cause": _cause(due_at, now), "skipped_because": because})
+    _go_on(db, schedule_id, _next_or_later(schedule, now))
 
 
 def run_now(db: Connection, project_id: str, schedule_id: str, now: datetime) -> None:
@@ -81,6 +88,31 @@ def run_now(db: Connection, project_id: str, schedule_id: str, now: datetime) ->
     schedule = find(db, project_id, schedule_id, is_locked=True)
     if not _run(db, schedule, now, now, Cause.HAND):
         raise Conflict("it was run in this very moment")
+
+
+def _lock_due(db: Connection, schedule_id: str, now: datetime) -> Row[Any] | None:
+    return db.execute(
+        select(SCHEDULE)
+        .where(SCHEDULE.c.id == schedule_id, SCHEDULE.c.next_run_at <= now)
+        .with_for_update(skip_locked=True)
+    ).one_or_none()
+
+
+def _cause(due_at: datetime, now: datetime) -> Cause:
+    return Cause.CLOCK if now - due_at <= LATE else Cause.CATCH_UP
+
+
+def _go_on(db: Connection, schedule_id: str, next_run_at: datetime | None) -> None:
+    db.execute(update(SCHEDULE).where(SCHEDULE.c.id == schedule_id).values(next_run_at=next_run_at))
+
+
+def _next_or_later(schedule: Row[Any], now: datetime) -> datetime | None:
+    try:
+        return clock_of(schedule).next_after(now)
+    except UNKNOWN:
+        # Another image may know the zone: the schedule is tried again, as long as it lasts.
+        later = now + BLIND
+        return None if schedule.end_at is not None and later > schedule.end_at else later
 
 
 def _run(db: Connection, schedule: Row[Any], due_at: datetime, now: datetime, cause: Cause) -> bool:

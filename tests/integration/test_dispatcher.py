@@ -256,13 +256,84 @@ def test_nothing_is_sent_before_the_limiters_count_is_known(post: Post) -> None:
 
 def test_nothing_is_sent_when_every_credential_is_stopped(post: Post) -> None:
     post.submit(3)
-    with post.database.transaction() as db:
-        for credential_id in post.keyring.ids:
-            credentials.stop(db, credential_id, "funds", post.database.now())
-    post.keyring.forget()
+    stop_all(post, credentials.NO_FUNDS)
 
     post.dispatcher().step()
 
+    assert post.dispatched() == set()
+
+
+def in_states(post: Post) -> list[str]:
+    """A job that was not begun, one whose result is asked for, and one that is being stored."""
+    ids = post.submit(3)
+    with post.database.transaction() as db:
+        for job_id, state in zip(ids, ["queued", "polling", "storing"], strict=True):
+            db.execute(update(JOB).where(JOB.c.id == job_id).values(state=state))
+    return ids
+
+
+def stop_all(post: Post, reason: str) -> None:
+    """Stop every credential."""
+    with post.database.transaction() as db:
+        for credential_id in post.keyring.ids:
+            credentials.stop(db, credential_id, reason, post.database.now())
+    post.keyring.forget()
+
+
+def test_a_credential_without_funds_pays_nothing_and_is_still_asked_for_results(
+    post: Post,
+) -> None:
+    _, polled, stored = in_states(post)
+    stop_all(post, credentials.NO_FUNDS)
+
+    post.dispatcher().step()
+
+    assert post.dispatched() == {polled, stored}
+
+
+@pytest.mark.parametrize("reason", [credentials.BAD_KEY, credentials.BY_HAND])
+def test_what_needs_no_permit_goes_on_while_every_credential_is_stopped(
+    post: Post, reason: str
+) -> None:
+    _, _, stored = in_states(post)
+    stop_all(post, reason)
+
+    post.dispatcher().step()
+
+    assert post.dispatched() == {stored}
+
+
+def test_what_needs_no_permit_goes_on_while_every_credential_is_frozen(post: Post) -> None:
+    _, _, stored = in_states(post)
+    for credential_id in post.keyring.ids:
+        post.limiter.freeze(credential_id, HOUR)
+
+    post.dispatcher().step()
+
+    assert post.dispatched() == {stored}
+
+
+def test_a_credential_without_funds_makes_no_room_for_new_jobs(post: Post) -> None:
+    # Given more jobs than two credentials have room for, of which one cannot pay,
+    post.keyring = Keyring(post.database, ["first", uuid4().hex])
+    post.keyring.register()
+    post.open(*post.keyring.ids)
+    with post.database.transaction() as db:
+        credentials.stop(db, post.keyring.ids[0], credentials.NO_FUNDS, post.database.now())
+    post.keyring.forget()
+    post.submit(100)
+    dispatcher = post.dispatcher()
+
+    # when it looks twice, then there is more to do, and a second's work of the other is sent.
+    assert [dispatcher.step() for _ in range(2)] == [True, True]
+    assert len(post.dispatched()) == WAITING
+
+
+def test_nothing_is_sent_where_no_credential_is_known(post: Post) -> None:
+    in_states(post)
+    post.keyring = Keyring(post.database, [])
+
+    assert post.dispatcher().step() is False
     assert post.dispatched() == set()
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from jobs import figures
 from tests.integration.sandbox.caller import Caller, running
@@ -53,3 +55,27 @@ def test_it_asks_until_it_knows_and_ends_with_the_process(shop: Workshop) -> Non
     thread.join(10)
 
     assert not thread.is_alive()
+
+
+def test_an_outage_of_the_database_ends_nothing(shop: Workshop) -> None:
+    # Given a database that cannot be asked for the credentials,
+    rename(shop, "credential", "away")
+    with capture_logs() as said:
+        thread = Thread(target=rangefinder.keep_range, args=(shop.r,))
+        thread.start()
+        wait_until(
+            lambda: any(line["event"] == "distance_unknown" for line in said), "it has tried"
+        )
+
+    # when it is back, then the distance is learned.
+    rename(shop, "away", "credential")
+    wait_until(lambda: shop.r.distance.answers > 0, "an answer has come")
+    shop.r.ended.set()
+    thread.join(10)
+
+
+def rename(shop: Workshop, before: str, after: str) -> None:
+    """Rename a table, and forget what was read from it."""
+    with shop.r.database.transaction() as db:
+        db.execute(text(f"ALTER TABLE {before} RENAME TO {after}"))
+    shop.r.keyring.forget()

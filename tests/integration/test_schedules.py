@@ -16,6 +16,7 @@ from jobs.schedules.firing import Overlap
 from jobs.schedules.plan import BatchPlan, Plan
 from jobs.states import JobState
 from tests.factories import NOW, PRICE, new_job
+from workers.maintenance.scheduler import run_due_schedules
 
 #: NOW is 03:04:05.
 FIRST = NOW.replace(minute=5, second=0)
@@ -227,3 +228,50 @@ def test_a_schedule_that_is_over_has_no_next_time(database: Database) -> None:
     fire(database, schedule_id, FIRST)
 
     assert next_run(database, schedule_id) is None
+
+
+def test_a_schedule_that_cannot_be_run_tells_why_and_keeps_no_other_waiting(
+    database: Database,
+) -> None:
+    broken = made(database, Plan([new_job(operation="generate/gone")]))
+    whole = made(database, cron="6 * * * *")
+
+    ran = run_due_schedules(database)
+
+    (left_out,), (run,) = runs(database, broken), runs(database, whole)
+    assert (ran, jobs(database)) == (1, 1)
+    assert run.job_id is not None
+    assert left_out.due_at == FIRST
+    assert "'generate/gone' is not a known operation" in left_out.skipped_because
+    # And its next time comes.
+    next_at = next_run(database, broken)
+    assert next_at is not None
+    assert timedelta(0) < next_at - left_out.fired_at <= MINUTE
+
+
+def test_a_schedule_whose_time_zone_is_not_known_here_is_tried_again_later(
+    database: Database,
+) -> None:
+    lasting, ending = made(database), made(database, end_at=FIRST)
+    with database.transaction() as db:
+        db.execute(update(store.SCHEDULE).values(timezone="Mars/Base"))
+
+    ran = run_due_schedules(database)
+
+    (run,) = runs(database, lasting)
+    assert (ran, jobs(database)) == (0, 0)
+    assert run.skipped_because == "it could not be run: ZoneInfoNotFoundError"
+    assert next_run(database, lasting) == run.fired_at + firing.BLIND
+    assert next_run(database, ending) is None
+
+
+def test_a_time_that_another_beat_has_run_is_not_left_out(database: Database) -> None:
+    schedule_id = made(database)
+    fire(database, schedule_id, FIRST)
+
+    with database.transaction() as db:
+        firing.leave_out(db, schedule_id, FIRST, "it could not be run")
+
+    (run,) = runs(database, schedule_id)
+    assert run.skipped_because is None
+    assert next_run(database, schedule_id) == FIRST + MINUTE

@@ -1,10 +1,38 @@
 """Stopped credentials are checked every minute: one that has credits pays again."""
 
+from threading import Event, Thread
+
+from sqlalchemy.exc import SQLAlchemyError
+
 from jobs import credentials
 from jobs.balances import Teller, ask_balance
 from jobs.catalog.operation import MILLI
 from jobs.db import Database
 from jobs.telemetry import log
+
+
+class Accountant:
+    """One process's checks, in a thread of their own: an answer may take half a minute."""
+
+    def __init__(self, database: Database, teller: Teller, every_seconds: float) -> None:
+        self._database = database
+        self._teller = teller
+        self._every_seconds = every_seconds
+
+    def start(self, stopping: Event) -> None:
+        """Begin, in the background."""
+        Thread(target=self.run, args=(stopping,), name="accountant", daemon=True).start()
+
+    def run(self, stopping: Event) -> None:
+        """Check now and then until told to stop, whatever a check meets."""
+        while not stopping.is_set():
+            try:
+                check_balances(self._database, self._teller)
+            except SQLAlchemyError as error:
+                log.warning("balances_away", error=type(error).__name__)
+            except Exception:
+                log.exception("balances_failed")
+            stopping.wait(self._every_seconds)
 
 
 def check_balances(database: Database, teller: Teller) -> None:
