@@ -20,6 +20,7 @@ from jobs.embedded.supervisor import Supervisor
 from jobs.errors import PartUnavailable
 from jobs.limiter.permits import Limiter, connect
 from jobs.models import Attempt, Job, table
+from jobs.queue import leases
 from jobs.settings import Settings, read_settings
 from jobs.states import JobState
 
@@ -49,6 +50,8 @@ def services(settings: Settings, database: Database, say: Say) -> Iterator[Runni
         if is_sandbox:
             settings = with_sandbox(stack, settings, say)
         open_limiter(settings, database)
+        with database.transaction() as db:
+            leases.unclaim_all(db, database.now())
         worker = Program(
             name="worker",
             command=(sys.executable, "-m", "jobs", "worker", "--beat"),

@@ -128,6 +128,15 @@ def unclaim(db: Connection, ids: Sequence[str], now: datetime) -> int:
     return _release(db, and_(JOB.c.id.in_(ids), JOB.c.lease_owner == DISPATCHED), now)
 
 
+def unclaim_all(db: Connection, now: datetime) -> int:
+    """Make all jobs due again that were sent when there is no worker; returns their number.
+
+    A worker that was killed may have had their messages. Where one is still on its way, whoever
+    comes first takes the job, and the other finds nothing to take.
+    """
+    return _release(db, JOB.c.lease_owner == DISPATCHED, now)
+
+
 def _release(db: Connection, which: ColumnElement[bool], due_at: datetime, **changes: Any) -> int:
     return db.execute(
         update(JOB)

@@ -56,6 +56,19 @@ def test_a_job_is_not_claimed_before_it_is_due(database: Database) -> None:
         assert len(leases.claim_due(db, NOW + timedelta(seconds=1), limit=10, lease=LEASE)) == 1
 
 
+def test_without_a_worker_all_that_was_sent_is_due_again(database: Database) -> None:
+    with database.transaction() as db:
+        sent, taken = make_job(db), make_job(db, JobState.SUBMITTING)
+        (claimed,) = leases.claim_due(db, NOW, limit=10, lease=LEASE)
+
+        assert leases.unclaim_all(db, LATER) == 1
+
+        assert claimed == sent
+        job = read_job(db, sent)
+        assert (job.lease_owner, job.due_at, job.state) == (None, LATER, "queued")
+        assert read_job(db, taken).lease_owner == OWNER
+
+
 def test_the_next_result_is_known_that_is_not_due_yet(database: Database) -> None:
     with database.transaction() as db:
         make_job(db, due_at=NOW + timedelta(seconds=1))
