@@ -10,6 +10,7 @@ import pytest
 import redis
 import requests
 
+from jobs.db import Database
 from jobs.storage.folder import FolderStorage
 from jobs.storage.protocol import Storage
 from tests.postgres import driver_url, execute, postgres_server
@@ -82,6 +83,14 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """The same test on both databases."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """The same, open."""
+    opened = Database(database_url)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

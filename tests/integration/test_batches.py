@@ -43,13 +43,6 @@ class Cut(Exception):
     """The loader was killed."""
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
-
-
 def open_wanted(db: Connection, wanted: NewBatch = WANTED) -> tuple[str, bool]:
     return open_batch(db, wanted, NOW, project_id=DEFAULT_PROJECT)
 

@@ -1,7 +1,5 @@
 """What stops a credential, what starts it again, and what it may do meanwhile."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from jobs.credentials import (
@@ -15,13 +13,6 @@ from jobs.credentials import (
 )
 from jobs.db import Database
 from tests.factories import NOW
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

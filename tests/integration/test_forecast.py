@@ -1,6 +1,5 @@
 """Places in the queue, measured paces, and what follows from them."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,13 +20,6 @@ from tests.factories import ATTEMPT, NOW, make_batch, make_job, read_batch, read
 
 S = JobState
 SYNC = "generate/core"
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

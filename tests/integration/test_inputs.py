@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
-from uuid import uuid4
 
 import boto3
 import pytest
@@ -21,7 +20,7 @@ from jobs.models import Asset, table
 from jobs.queue.moves import JOB
 from jobs.references import WebReference
 from jobs.uploads import UPLOAD
-from tests.integration.sandbox.caller import Caller, picture, running
+from tests.integration.sandbox.caller import Caller, picture
 from tests.integration.workshop import Workshop, workshop
 from tests.sockets import Caller as Guest
 from tests.sockets import Script, Server, scripted
@@ -30,18 +29,6 @@ from workers.fetching import Busy, FetchDesk
 ASSET = table(Asset)
 PICTURE = picture(256, 256)
 UPSCALE = "upscale/fast"
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Caller]:
-    with running() as caller:
-        yield caller
-
-
-@pytest.fixture
-def api(shared: Caller) -> Caller:
-    """The module's sandbox with a fresh key."""
-    return shared.with_key(uuid4().hex)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Many rows at once are the same rows as one by one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -25,13 +25,6 @@ TEXTS = [
 ]
 TOUCHED = ("id", "seed")
 MANY = 20
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def drafts(jobs: Sequence[NewJob]) -> list[Draft]:

@@ -1,6 +1,5 @@
 """Who pays is known before anything is sent, and open jobs are not answered by the wrong one."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,13 +18,6 @@ from jobs.vault import new_secret, open_vault
 from tests.factories import ATTEMPT, NOW, make_job
 
 KEY = "sk-real"
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def settings(home: Path, **more: object) -> Settings:

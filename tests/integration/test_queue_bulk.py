@@ -1,6 +1,5 @@
 """What is done to all jobs of a batch: in pieces, each whole, and finished whoever is cut off."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -28,13 +27,6 @@ from tests.property import accounts
 from workers.maintenance.finisher import finish_begun
 
 S = JobState
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def states(db: Connection, batch_id: str) -> dict[str, int]:

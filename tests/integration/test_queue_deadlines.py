@@ -1,9 +1,6 @@
 """A job that was not begun by its deadline fails before it is paid, wherever it is by then."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-
-import pytest
 
 from jobs.db import Database
 from jobs.history import events_of
@@ -30,13 +27,6 @@ from tests.factories import (
 LATER = NOW + timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 S = JobState
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def test_a_job_past_its_deadline_fails_and_frees_its_budget(database: Database) -> None:

@@ -1,6 +1,5 @@
 """People and money decide: cancel, retry, resolve, release; and what they must not touch."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -32,13 +31,6 @@ from tests.factories import (
 
 S = JobState
 HELD_FOR = {"budget": 0, "uncertain": 1, "funds": 0}
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 @pytest.mark.parametrize("state", [S.WAITING, S.QUEUED])

@@ -1,6 +1,5 @@
 """Letting jobs in: what is there afterwards, and what a budget lets in."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -16,13 +15,6 @@ from jobs.states import JobState
 from tests.factories import NOW, PRICE, make_batch, new_job, read_batch, read_job
 
 THREADS = 20
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def test_a_new_job_is_queued_due_and_has_a_first_event(database: Database) -> None:

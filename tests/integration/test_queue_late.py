@@ -1,6 +1,5 @@
 """What was paid and is heard of late: it is used by whoever has the job now."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -34,13 +33,6 @@ from tests.factories import (
 S = JobState
 LATER = NOW + 2 * LEASE
 ANSWER = Accepted("late", timedelta(seconds=5))
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def lose(db: Connection, *, policy: str = "retry", calls: int = 2) -> tuple[str, Claim]:

@@ -1,6 +1,5 @@
 """Claim, take, keep, give back, unclaim, rescue: who has a job, and who has it no more."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -27,13 +26,6 @@ from tests.factories import (
 )
 
 LATER = NOW + 2 * LEASE
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def test_a_due_job_is_claimed_once(database: Database) -> None:

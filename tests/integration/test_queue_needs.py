@@ -1,6 +1,5 @@
 """Jobs that wait for others: they start when all they need has succeeded, or are skipped."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
@@ -35,13 +34,6 @@ from workers.maintenance.waker import wake_waiting_jobs
 S = JobState
 HOUR = timedelta(hours=1)
 ENDS = [S.FAILED, S.CANCELED, S.SKIPPED, S.FILTERED]
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def let_in(database: Database, *needs: str, **changes: object) -> str:

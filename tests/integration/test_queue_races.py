@@ -2,11 +2,9 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
 from sqlalchemy import select
 
 from jobs.db import Database
@@ -31,13 +29,6 @@ from tests.factories import (
 REPOSITORY = Path(__file__).parents[2]
 JOBS = 40
 THREADS = 20
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def test_two_dispatchers_never_claim_the_same_job(database: Database) -> None:

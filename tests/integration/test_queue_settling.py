@@ -1,6 +1,5 @@
 """Every outcome: the state it comes to, its place in the history, and what it costs."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -105,13 +104,6 @@ CASES: dict[str, tuple[JobState, Outcome, dict[str, Any], JobState, str | None, 
     "expired": (S.POLLING, Expired(YES), {}, S.QUEUED, "expired", 2),
     "snoozed": (S.QUEUED, Snoozed(DELAY), {}, S.QUEUED, None, 1),
 }
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 @pytest.mark.parametrize(

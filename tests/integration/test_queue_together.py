@@ -1,7 +1,5 @@
 """Many jobs take the same step in one transaction, and each gets the answer that it would alone."""
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Connection
 
@@ -31,13 +29,6 @@ from workers.commits import Committer, Waiting
 
 S = JobState
 LATER = NOW + 2 * LEASE
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def commit(database: Database, settled: list[tuple[Claim, Outcome]]) -> list[bool]:

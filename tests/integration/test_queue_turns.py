@@ -1,7 +1,6 @@
 """Projects and their batches take turns, whatever the size of their queues."""
 
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Connection, select
@@ -15,13 +14,6 @@ from jobs.queue.moves import JOB
 from jobs.queue.starts import Turns
 from jobs.states import JobState
 from tests.factories import LEASE, NOW, make_batch, make_job, read_batch, read_job
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def projects_of(db: Connection, ids: list[str]) -> Counter[str]:

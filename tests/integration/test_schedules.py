@@ -1,6 +1,5 @@
 """Schedules fire once for each time, whoever looks and whoever dies."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,13 +22,6 @@ FIRST = NOW.replace(minute=5, second=0)
 MINUTE = timedelta(minutes=1)
 ONE = Plan([new_job()])
 TWO = Plan([new_job(row=row) for row in range(2)], BatchPlan(on_uncertain="hold"))
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def made(database: Database, plan: Plan = ONE, **changes: Any) -> str:

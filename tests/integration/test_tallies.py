@@ -1,7 +1,6 @@
 """Counters equal a recount at any moment, whatever is added up already."""
 
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -18,13 +17,6 @@ from tests.factories import NOW, PRICE, make_batch, make_job, read_claim
 
 EVENT = table(Event)
 TALLY = table(Tally)
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def test_a_count_is_the_same_before_and_after_adding_up(database: Database) -> None:

@@ -3,6 +3,7 @@
 Nothing runs by itself: `work` claims what is due, now or later, and takes each job one step.
 """
 
+import base64
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, select, update
 
 from jobs.models import Attempt, Output, table
 from jobs.queue import intake, leases
@@ -20,7 +21,7 @@ from jobs.queue.intake import NewJob
 from jobs.queue.moves import JOB, Claim
 from jobs.settings import read_settings
 from jobs.states import JobState
-from tests.integration.sandbox.caller import Caller
+from tests.integration.sandbox.caller import Caller, picture
 from workers.executor import NOT_SENT, execute
 from workers.resources import Resources, build_resources
 
@@ -132,3 +133,16 @@ def workshop(
         r.commits.close()
         r.database.close()
         r.redis.close()
+
+
+def polled(shop: Workshop, **changes: Any) -> str:
+    """A job whose result is polled for."""
+    content = base64.b64encode(picture(256, 256)).decode()
+    image = f"data:image/png;base64,{content}"
+    return shop.submit("upscale/creative", inputs={"image": image}, **changes)
+
+
+def change_job(shop: Workshop, job_id: str, **values: Any) -> None:
+    """Let the job look as if something had happened."""
+    with shop.r.database.transaction() as db:
+        db.execute(update(JOB).where(JOB.c.id == job_id).values(values))

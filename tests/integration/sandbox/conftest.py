@@ -2,24 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from uuid import uuid4
 
 import pytest
 
 from tests.integration.sandbox.caller import Caller, running
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Caller]:
-    with running() as caller:
-        yield caller
-
-
-@pytest.fixture
-def api(shared: Caller) -> Iterator[Caller]:
-    """The module's sandbox with a fresh key, and without faults after the test."""
-    yield shared.with_key(uuid4().hex)
-    shared.fault()
 
 
 @pytest.fixture
