@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import event, func, select
 
 from api.submissions import Submission, Submissions, Told
-from jobs.db import Database
+from jobs.db import Database, ensure
 from jobs.errors import TooManyJobs
 from jobs.idempotency import OtherBody
 from jobs.limits import NO_LIMITS, Limits
-from jobs.models import Event, Job, table
+from jobs.models import Event, Job, Project, table
 from jobs.queue.intake import NewJob
 
 JOB, EVENT = table(Job), table(Event)
@@ -81,6 +81,9 @@ def test_a_key_stands_for_one_job_also_among_neighbours(database: Database) -> N
 
 def test_who_has_too_many_jobs_costs_the_others_none(database: Database) -> None:
     limits = Limits(open_jobs=1)
+    with database.transaction() as db:
+        # There are no keys, and so no limits, without a project.
+        ensure(db, table(Project), {"id": "full", "created_at": database.now()})
 
     told = add(
         database,
