@@ -294,7 +294,8 @@ def poll(r: Resources, operation: Operation, claim: Claim) -> Outcome:
     assert claim.accepted_at is not None
     age = r.database.now() - claim.accepted_at
     key = r.keyring.key(claim.credential_id)
-    if key is None:
+    # Others may be awake while its own is stopped.
+    if key is None or claim.credential_id not in r.keyring.awake():
         return Snoozed(STRANGER_DELAY) if age <= LAST_POLL else Expired(result_expired())
     is_urgent = claim.priority >= INTERACTIVE or age > OLD_RESULT
     permit = r.limiter.reserve([claim.credential_id], is_urgent=is_urgent)

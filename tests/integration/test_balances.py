@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from jobs.balances import Teller, ask_balance
+from jobs.credentials import BY_HAND, STOP_REASONS, stop, stopped_credentials
 from jobs.limiter import permits
 from jobs.limiter.permits import Limiter, NotNow, Permit
 from tests.integration.sandbox.caller import Caller, running
-from tests.integration.workshop import Workshop, workshop
+from tests.integration.workshop import PATIENCE, Workshop, workshop
+from workers.maintenance.accountant import check_balances
 
 MINUTE = timedelta(seconds=60)
 
@@ -27,11 +29,15 @@ def shop(api: Caller, sqlite_url: str, redis_url: str, tmp_path: Path) -> Iterat
         yield made
 
 
+def teller_of(shop: Workshop) -> Teller:
+    r = shop.r
+    return Teller(r.limiter, r.client, r.keyring, r.settings.freeze)
+
+
 def ask(shop: Workshop) -> int | None:
     """The balance of the only credential."""
-    r = shop.r
-    (credential_id,) = r.keyring.ids
-    return ask_balance(Teller(r.limiter, r.client, r.keyring, r.settings.freeze), credential_id)
+    (credential_id,) = shop.r.keyring.ids
+    return ask_balance(teller_of(shop), credential_id)
 
 
 def used(shop: Workshop) -> int:
@@ -95,3 +101,20 @@ def test_a_question_that_is_late_for_its_slot_is_not_asked(
 
     assert ask(shop) is None
     assert (shop.sent(), used(shop)) == (0, 0)
+
+
+@pytest.mark.parametrize("reason", STOP_REASONS)
+def test_a_check_asks_for_those_that_a_refusal_stopped(shop: Workshop, reason: str) -> None:
+    database = shop.r.database
+    (credential_id,) = shop.r.keyring.ids
+    with database.transaction() as db:
+        stop(db, credential_id, reason, database.now())
+
+    # A slot may be missed on a busy machine.
+    for _ in range(PATIENCE):
+        check_balances(database, teller_of(shop))
+
+    is_by_hand = reason == BY_HAND
+    with database.reading() as db:
+        assert bool(stopped_credentials(db)) == is_by_hand
+    assert (shop.sent() == 0) == is_by_hand

@@ -204,6 +204,22 @@ def test_another_credential_takes_over_from_a_stopped_one(
         assert len({attempt.credential_id for attempt in attempts}) == 2
 
 
+def test_a_stopped_credential_is_not_polled_with_and_the_result_waits(small: Workshop) -> None:
+    job_id = polled(small)
+    small.work()
+    (credential_id,) = small.r.keyring.ids
+    database = small.r.database
+    with database.transaction() as db:
+        credentials.stop(db, credential_id, credentials.BY_HAND, database.now())
+    small.r.keyring.forget()
+    sent = small.sent()
+
+    small.work()
+
+    assert small.sent() == sent
+    assert small.job(job_id).state == "polling"
+
+
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 402])
 def test_nothing_that_a_poll_is_told_ends_a_young_job(small: Workshop, status: int) -> None:
     job_id = polled(small)

@@ -36,10 +36,11 @@ class Accountant:
 
 
 def check_balances(database: Database, teller: Teller) -> None:
-    """Ask for each stopped credential's balance; credits start it again."""
+    """Ask for the balance of each credential that a refusal stopped; credits start it again."""
     with database.reading() as db:
         stopped = credentials.stopped_credentials(db)
-    for credential_id in set(stopped) & set(teller.keyring.ids):
+    refused = {i for i, reason in stopped.items() if reason != credentials.BY_HAND}
+    for credential_id in refused.intersection(teller.keyring.ids):
         milli = ask_balance(teller, credential_id)
         if milli is None:
             continue
