@@ -34,7 +34,6 @@ class Running:
     """The API is not done; the next poll is due after `delay`."""
 
     delay: timedelta
-    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,6 @@ class Snoozed:
     """Nothing was begun: not now, but after `delay`."""
 
     delay: timedelta
-    note: str | None = None
 
 
 @dataclass(frozen=True)

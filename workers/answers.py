@@ -86,13 +86,13 @@ def read_poll(
         case reply.NotDone(note=note):
             # A poll that did not tell is no reason to trust the plan: it grows instead.
             gap = r.settings.poll_gap
-            return Running(delay if note is None else growing_delay(gap, claim.polls), note)
+            return Running(delay if note is None else growing_delay(gap, claim.polls))
         case reply.Throttled():
             freeze(r, claim)
-            return Running(max(delay, r.settings.freeze), "rate limited")
+            return Running(max(delay, r.settings.freeze))
         case reply.KeyStopped(reason=reason):
             stop_credential(r, claim, reason)
-            return Snoozed(STOPPED_DELAY, "the credential is stopped")
+            return Snoozed(STOPPED_DELAY)
         case reply.Gone(error=error):
             return gone(error, age)
 

@@ -312,9 +312,8 @@ def poll(r: Resources, operation: Operation, claim: Claim) -> Outcome:
             answered_at = time.monotonic()
             r.distance.learn(answered_at - begun_at)
             outcome = read_poll(r, operation, claim, answer, age)
-    except requests.RequestException as error:
-        delay = growing_delay(r.settings.poll_gap, claim.polls)
-        outcome = Running(delay, type(error).__name__)
+    except requests.RequestException:
+        outcome = Running(growing_delay(r.settings.poll_gap, claim.polls))
     finally:
         r.limiter.settle(permit, arrived_by=answered_at)
     if isinstance(outcome, Running | Snoozed) and age > LAST_POLL:
