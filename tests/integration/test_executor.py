@@ -20,7 +20,8 @@ def test_a_synchronous_job_is_paid_once_and_succeeds(shop: Workshop) -> None:
 
     shop.work()
 
-    job, (attempt,) = shop.job(job_id), shop.attempts(job_id)
+    # The last one: a busy machine may have missed the slots of those before.
+    job, attempt = shop.job(job_id), shop.attempts(job_id)[-1]
     assert (job.state, job.error, job.lease_owner) == ("succeeded", None, None)
     assert attempt.received_at is not None
     assert shop.charges() == 1
@@ -68,7 +69,7 @@ def test_a_failed_call_comes_to_what_the_table_says(
 
     shop.work()
 
-    job, (attempt,) = shop.job(job_id), shop.attempts(job_id)
+    job, attempt = shop.job(job_id), shop.attempts(job_id)[-1]
     assert (job.state, job.error["code"]) == (state, code)
     assert (attempt.uncertain_at is not None, attempt.refused_at is not None) == (
         is_uncertain,
