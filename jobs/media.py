@@ -6,7 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from jobs.errors import DarkroomError
+from jobs.durable import storage_errors
+from jobs.errors import DarkroomError, StorageError
 
 #: The API's largest picture: 4x of 1,048,576 pixels; twice that is no picture of its.
 MOST_PIXELS = 2 * 16_777_216
@@ -30,14 +31,21 @@ class MediaFacts:
 
 
 def inspect(path: Path, announced: str) -> MediaFacts:
-    """Check the file against its announced content type; raises BadMedia with the reason."""
+    """Check the file against its announced content type.
+
+    Raises BadMedia with the reason, and StorageError if this machine keeps it from being checked.
+    """
     kind = announced.partition(";")[0].strip().lower()
-    if kind.startswith("image/"):
-        return _inspect_image(path, kind)
-    if kind.startswith("video/"):
-        return _inspect_mp4(path, kind)
-    if kind == "model/gltf-binary":
-        return _inspect_glb(path, kind)
+    try:
+        with storage_errors("check the media"):
+            if kind.startswith("image/"):
+                return _inspect_image(path, kind)
+            if kind.startswith("video/"):
+                return _inspect_mp4(path, kind)
+            if kind == "model/gltf-binary":
+                return _inspect_glb(path, kind)
+    except MemoryError as error:
+        raise StorageError("Could not check the media: there is no memory left.") from error
     raise BadMedia(f"{kind or 'no content type'} is not a kind of media that is known here")
 
 
@@ -56,9 +64,12 @@ def _inspect_image(path: Path, kind: str) -> MediaFacts:
             else:
                 image.draft("RGB", DRAFT)
                 image.load()
-    except BadMedia:
+    except (BadMedia, MemoryError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            # The system's errors have a number, Pillow's own have none.
+            raise
         # Pillow raises whatever its decoders meet: any of it means the same here.
         raise BadMedia(f"it does not decode as {kind}: {error}") from error
     return MediaFacts(found, width, height)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jobs.catalog.operation import Operation
 from jobs.crashpoints import crash_point
+from jobs.durable import storage_errors
 from jobs.errors import StorageError
 from jobs.media import BadMedia, MediaFacts, inspect
 from jobs.outcomes import Outcome, Stored, StoredOutput
@@ -115,7 +116,7 @@ def upload(
         seed=claim.seed if piece.seed is None else piece.seed,
         finish_reason=piece.finish_reason,
     )
-    with piece.path.open("rb") as source:
+    with storage_errors("read the spool"), piece.path.open("rb") as source:
         r.storage.put(
             key,
             source,
@@ -185,12 +186,15 @@ def pieces(operation: Operation, spooled: Spooled) -> Iterator[list[Piece]]:
             )
         ]
         return
-    with tempfile.TemporaryDirectory(dir=spooled.path.parent) as folder:
+    with (
+        storage_errors("unpack an answer"),
+        tempfile.TemporaryDirectory(dir=spooled.path.parent) as folder,
+    ):
         yield list(artifacts(spooled, Path(folder)))
 
 
 def artifacts(spooled: Spooled, folder: Path) -> Iterator[Piece]:
-    """v1's artifacts as files. Raises BadMedia."""
+    """v1's artifacts as files. Raises BadMedia, and what the disk raises."""
     try:
         told = json.loads(spooled.path.read_bytes())
         # The document of 2023 has the bare list, that of 2024 the object around it.

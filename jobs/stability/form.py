@@ -11,6 +11,7 @@ from urllib3.fields import RequestField
 from urllib3.filepost import choose_boundary
 
 from jobs.catalog.operation import Kind, Operation
+from jobs.durable import storage_errors
 
 #: Bodies up to this size wait in memory, larger ones in a temporary file.
 IN_MEMORY = 64 * 1024
@@ -72,14 +73,18 @@ def build(
     seed: int | None = None,
     files: Mapping[str, InputFile] | None = None,
 ) -> Body:
-    """Build the body; the streams in `files` are read to their ends. The caller closes it."""
+    """Build the body; the streams in `files` are read to their ends. The caller closes it.
+
+    Raises StorageError if there is no room for it.
+    """
     in_path = {p.name for p in operation.parameters if p.in_path}
     sent = {k: v for k, v in params.items() if k not in in_path}
     if seed is not None:
         sent["seed"] = seed
-    if operation.body == "json":
-        return _json(operation, sent)
-    return _multipart(operation, sent, files or {})
+    with storage_errors("get a request ready"):
+        if operation.body == "json":
+            return _json(operation, sent)
+        return _multipart(operation, sent, files or {})
 
 
 def _json(operation: Operation, params: dict[str, Any]) -> Body:

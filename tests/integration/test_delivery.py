@@ -1,6 +1,7 @@
 """From the spool to the bucket: every kind of answer, damaged ones, and a bucket that is away."""
 
 import base64
+import errno
 import hashlib
 import io
 import json
@@ -302,6 +303,27 @@ def test_a_bucket_that_is_away_is_waited_for(small: Bucketful, fickle: Fickle) -
 
     (output,) = stored(outcomes[0])
     assert small.read(output) == picture_of(small)
+
+
+def test_a_disk_without_room_to_unpack_is_waited_for(
+    small: Bucketful, fickle: Fickle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a disk on which the artifacts of a paid answer find no room twice,
+    fickle.is_away = False
+    small.receive(json.dumps(artifacts(2)).encode(), {"content_type": "application/json"})
+    write, full = Path.write_bytes, [OSError(errno.ENOSPC, "no space left")] * 2
+
+    def write_bytes(path: Path, data: bytes) -> int:
+        if full:
+            raise full.pop()
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+
+    outcome = deliver(small.r, V1, CLAIM)
+
+    assert len(stored(outcome)) == 2
+    assert not full
 
 
 def picture_of(small: Bucketful) -> bytes:

@@ -1,5 +1,6 @@
 """Whether bytes are the media they claim to be."""
 
+import errno
 import io
 import struct
 import zlib
@@ -12,7 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
+from jobs.errors import StorageError
 from jobs.media import BadMedia, MediaFacts, inspect
 from jobs.stability.sandbox import solid, video
 from jobs.stability.sandbox.plan import Plan
@@ -104,6 +107,28 @@ def test_an_unknown_type_is_bad(path: Path, announced: str) -> None:
 
     with pytest.raises(BadMedia):
         inspect(path, announced)
+
+
+@pytest.mark.parametrize("kind", sorted(WHOLE))
+def test_what_this_machine_cannot_read_is_not_called_bad(path: Path, kind: str) -> None:
+    # There is no such file.
+    with pytest.raises(StorageError):
+        inspect(path, kind)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EIO, "input/output error")])
+def test_a_check_that_this_machine_fails_is_not_the_pictures_fault(
+    path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_bytes(WHOLE["image/jpeg"])
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(JpegImageFile, "load", fail)
+
+    with pytest.raises(StorageError):
+        inspect(path, "image/jpeg")
 
 
 @pytest.mark.parametrize("size", [(30_000, 30_000), (100_000, 1_000), (2**31 - 1, 2**31 - 1)])
