@@ -31,9 +31,13 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Running:
-    """The API is not done; the next poll is due after `delay`."""
+    """The API is not done; the next poll is due after `delay`.
+
+    `was_told` is False where the poll failed, and nobody knows whether it is done.
+    """
 
     delay: timedelta
+    was_told: bool = True
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def read_create(
     is_result = operation.mode == "sync" and reply.is_media(
         operation, answer.status_code, content_type
     )
-    short = b"" if is_result else read_short(answer)
+    short = b"" if is_result else read_refusal(answer)
     match reply.read_create(operation, answer.status_code, answer.headers, short):
         case reply.Media():
             return keep_paid(r, claim, answer)
@@ -77,7 +77,7 @@ def read_poll(
     """What the answer to a poll comes to. Raises what requests raises."""
     content_type = answer.headers.get("content-type", "")
     is_result = reply.is_media(operation, answer.status_code, content_type)
-    short = b"" if is_result else read_short(answer)
+    short = b"" if is_result else read_refusal(answer)
     delay = r.pollster.delay(operation.name, age, claim.polls + 1)
     match reply.read_poll(operation, answer.status_code, answer.headers, short):
         case reply.Media():
@@ -86,15 +86,28 @@ def read_poll(
         case reply.NotDone(note=note):
             # A poll that did not tell is no reason to trust the plan: it grows instead.
             gap = r.settings.poll_gap
-            return Running(delay if note is None else growing_delay(gap, claim.polls))
+            if note is not None:
+                return Running(growing_delay(gap, claim.polls), was_told=False)
+            return Running(delay)
         case reply.Throttled():
             freeze(r, claim)
-            return Running(max(delay, r.settings.freeze))
+            return Running(max(delay, r.settings.freeze), was_told=False)
         case reply.KeyStopped(reason=reason):
             stop_credential(r, claim, reason)
             return Snoozed(STOPPED_DELAY)
         case reply.Gone(error=error):
             return gone(error, age)
+
+
+def read_refusal(answer: requests.Response) -> bytes:
+    """The start of a body; nothing if it breaks off where the status alone says that nothing was
+    done. Raises what requests raises."""
+    try:
+        return read_short(answer)
+    except requests.RequestException:
+        if answer.status_code in range(400, 500) or answer.status_code == 503:
+            return b""
+        raise
 
 
 def learn_duration(r: Resources, operation: Operation, claim: Claim, age: timedelta) -> None:

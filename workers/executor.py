@@ -17,8 +17,9 @@ from jobs import backoff
 from jobs.catalog.loader import operation as find_operation
 from jobs.catalog.operation import Operation
 from jobs.crashpoints import crash_point
+from jobs.db import is_away
 from jobs.errors import InvalidJob, JobError, LimiterUnavailable, StorageError
-from jobs.limiter.permits import NotNow, Permit, reach
+from jobs.limiter.permits import LONGEST, PUNCTUAL, NotNow, Permit, reach
 from jobs.models import INTERACTIVE
 from jobs.outcomes import (
     Expired,
@@ -36,6 +37,7 @@ from jobs.polling import growing_delay
 from jobs.queue import attempts, breaker, leases, settling
 from jobs.queue.moves import Claim
 from jobs.stability import form
+from jobs.stability.client import LINE_SECONDS
 from jobs.states import JobState
 from jobs.telemetry import log
 from workers import inputs
@@ -52,6 +54,8 @@ MOST_CRASHES = 3
 NOTICE_SECONDS = 0.2
 #: Free space on the spool's disk below which nothing is paid.
 ROOM_BYTES = 64 << 20
+#: How long an open line waits for its slot: it must still be good for the call.
+LONGEST_LINE = timedelta(seconds=LINE_SECONDS / 2)
 #: How long a job waits whose part of Darkroom is away.
 AWAY_DELAY = timedelta(seconds=2)
 #: How long a job waits whose credential, or operation, is not known to this process.
@@ -69,6 +73,13 @@ POISON = JobError(
 NOT_SENT = JobError(
     code="not_sent",
     message="The request was not sent: its time slot had passed.",
+    error_class="ours",
+    retryable=True,
+    charged="no",
+)
+STEP_FAILED = JobError(
+    code="step_failed",
+    message="A worker could not get the request ready; its log says why.",
     error_class="ours",
     retryable=True,
     charged="no",
@@ -119,10 +130,23 @@ def see_through(r: Resources, claim: Claim) -> None:
         is_polling = claim.state == JobState.POLLING
         delay = r.settings.poll_gap if is_polling else AWAY_DELAY
         r.persist(lambda db, now: leases.give_back(db, claim, now + delay))
-    except Exception:
-        # How far it came is not known here: the next owner finds out.
+    except Exception as error:
         log.exception("step_failed", job=claim.id, state=claim.state)
-        r.persist(lambda db, now: leases.abandon(db, claim, now))
+        let_go(r, claim, error)
+
+
+def let_go(r: Resources, claim: Claim, error: Exception) -> None:
+    """End a step that failed in a way that nobody has thought of.
+
+    A job that is queued by its row, too, has begun nothing: it is tried again some time later, and
+    not for ever unless the database was away. How far another one came the next owner finds out.
+    """
+    if claim.state == JobState.QUEUED:
+        delay = backoff.delay(claim.refusals)
+        outcome = TryAgain(STEP_FAILED, delay, spends_try=not is_away(error))
+        if r.persist_with(settling.settle_all, (claim, outcome)):
+            return
+    r.persist(lambda db, now: leases.abandon(db, claim, now))
 
 
 def step(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
@@ -183,7 +207,12 @@ def submit(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
         return error.outcome(claim)
     with closing(body):
         lead = r.leads.seconds
-        permit = r.limiter.reserve(usable, ready_in=lead, is_urgent=claim.priority >= INTERACTIVE)
+        permit = r.limiter.reserve(
+            usable,
+            longest=LONGEST + timedelta(seconds=lead),
+            ready_in=lead,
+            is_urgent=claim.priority >= INTERACTIVE,
+        )
         if isinstance(permit, NotNow):
             return Snoozed(permit.wait)
         # Whatever fails before the intent is committed leaves nothing that looks sent.
@@ -199,11 +228,14 @@ def submit(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
         try:
             with r.client.line() as connect_seconds:
                 r.leads.connecting.learn(connect_seconds)
-                begun = begin(r, claim, permit)
+                slot = in_time(r, claim, permit)
+                if isinstance(slot, NotNow):
+                    return Snoozed(slot.wait)
+                begun = begin(r, claim, slot)
                 if begun is None:
-                    r.limiter.drop(permit)
+                    r.limiter.drop(slot)
                     return Snoozed(AWAY_DELAY)
-                outcome = send(r, operation, begun, body, key, permit, connect_seconds)
+                outcome = send(r, operation, begun, body, key, slot, connect_seconds)
         except requests.RequestException as error:
             # Only opening the line raises this: nothing was begun.
             r.limiter.drop(permit)
@@ -211,6 +243,27 @@ def submit(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
             return TryAgain(fault, backoff.delay(claim.refusals))
     settle(r, operation, begun, outcome)
     return None
+
+
+def in_time(r: Resources, claim: Claim, permit: Permit) -> Permit | NotNow:
+    """The permit, or its credential's next one if connecting took so long that it is lost.
+
+    Nothing is begun yet: an intent whose slot is lost would be written for nothing, and where
+    connecting always takes long, no call would ever be sent.
+    """
+    committing = r.leads.committing.seconds
+    if time.monotonic() + committing <= permit.at + PUNCTUAL.total_seconds():
+        return permit
+    r.limiter.drop(permit)
+    later = r.limiter.reserve(
+        [permit.credential_id],
+        longest=LONGEST_LINE,
+        ready_in=committing,
+        is_urgent=claim.priority >= INTERACTIVE,
+    )
+    if isinstance(later, Permit):
+        r.limiter.wait(later, early=committing)
+    return later
 
 
 def begin(r: Resources, claim: Claim, permit: Permit) -> Claim | None:
@@ -301,6 +354,7 @@ def poll(r: Resources, operation: Operation, claim: Claim) -> Outcome:
     permit = r.limiter.reserve([claim.credential_id], is_urgent=is_urgent)
     if isinstance(permit, NotNow):
         return Snoozed(permit.wait)
+    r.pollster.note_wait(permit.at - time.monotonic())
     r.limiter.wait(permit)
     if r.stopping.is_set() or not (r.may_send and r.limiter.allows(permit)):
         r.limiter.drop(permit)
@@ -313,7 +367,7 @@ def poll(r: Resources, operation: Operation, claim: Claim) -> Outcome:
             r.distance.learn(answered_at - begun_at)
             outcome = read_poll(r, operation, claim, answer, age)
     except requests.RequestException:
-        outcome = Running(growing_delay(r.settings.poll_gap, claim.polls))
+        outcome = Running(growing_delay(r.settings.poll_gap, claim.polls), was_told=False)
     finally:
         r.limiter.settle(permit, arrived_by=answered_at)
     if isinstance(outcome, Running | Snoozed) and age > LAST_POLL:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 #: How much of the last time enters the mean.
 SMOOTHING = 0.2
 #: The wait is planned for a little more than the mean, and never for more than this: a call that
-#: is ready too early keeps a thread, and one that is late by a little may still be sent.
+#: is ready too early keeps a thread. A step that takes longer has failed, or soon will.
 MARGIN = 1.25
-LONGEST = 1.0
+LONGEST = 5.0
 
 
 @dataclass

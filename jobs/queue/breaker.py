@@ -71,7 +71,9 @@ def most_to_begin(db: Connection, now: datetime) -> int | None:
 
 def _last_answer(db: Connection, now: datetime) -> datetime | None:
     """When a paid call was answered last, among those begun lately."""
-    answered_at = func.coalesce(ATTEMPT.c.received_at, ATTEMPT.c.accepted_at)
+    # An asynchronous call is answered with an id: its bytes come by a poll, which says nothing of
+    # paid calls.
+    answered_at = func.coalesce(ATTEMPT.c.accepted_at, ATTEMPT.c.received_at)
     # The newest calls come first: under load some of the first few were answered.
     newest = (
         select(answered_at.label("at"))

@@ -124,7 +124,7 @@ def running(db: Connection, settled: Sequence[tuple[Claim, Running]], now: datet
             verb=None,
             changes={
                 "polls": claim.polls + 1,
-                "polled_at": now,
+                "polled_at": now if outcome.was_told else claim.polled_at,
                 "due_at": now + outcome.delay,
             },
         )

@@ -53,19 +53,19 @@ INTENT_LAST = """\
                     claim,
                     attempt_id=new_id(),
                     attempt_number=claim.attempts + 1,
-                    credential_id=permit.credential_id,
+                    credential_id=slot.credential_id,
                 )
-                outcome = send(r, operation, sent, body, key, permit, connect_seconds)
-                begun = begin(r, replace(claim, attempt_id=sent.attempt_id), permit)
+                outcome = send(r, operation, sent, body, key, slot, connect_seconds)
+                begun = begin(r, replace(claim, attempt_id=sent.attempt_id), slot)
                 assert begun is not None
 """
 
 INTENT_FIRST = """\
-                begun = begin(r, claim, permit)
+                begun = begin(r, claim, slot)
                 if begun is None:
-                    r.limiter.drop(permit)
+                    r.limiter.drop(slot)
                     return Snoozed(AWAY_DELAY)
-                outcome = send(r, operation, begun, body, key, permit, connect_seconds)
+                outcome = send(r, operation, begun, body, key, slot, connect_seconds)
 """
 
 FENCE = """\

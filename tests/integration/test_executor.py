@@ -1,5 +1,6 @@
 """What a job comes to when the API, the network or Redis goes wrong: each row of the table."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,16 @@ from uuid import uuid4
 import pytest
 
 from jobs import credentials
+from jobs.limiter import permits
+from jobs.limiter.permits import NotNow, Permit
+from jobs.stability.client import StabilityClient
 from jobs.stability.sandbox.submission import REFUSED_WORD
-from tests.integration.sandbox.caller import Caller
+from tests.integration.sandbox.caller import Caller as Client
 from tests.integration.workshop import Workshop, change_job, polled, workshop
+from tests.sockets import Caller, head_of, scripted
+from workers import executor
 
-FREEZE = timedelta(seconds=60)
+MINUTE = timedelta(seconds=60)
 
 
 def test_a_synchronous_job_is_paid_once_and_succeeds(shop: Workshop) -> None:
@@ -37,6 +43,8 @@ def test_an_asynchronous_job_is_polled_until_it_is_there(shop: Workshop) -> None
     shop.api.fault(poll_500="1x1")
     shop.work()
     asked = shop.job(job_id)
+    # A poll that failed does not say that the result was not there.
+    assert asked.polled_at is None
     shop.work()
 
     assert (accepted.state, asked.state, asked.polls) == ("polling", "polling", 1)
@@ -147,9 +155,25 @@ def test_a_429_freezes_everybody_and_spends_no_try(shop: Workshop) -> None:
     assert {job.refusals for job in states.values()} == {0}
     assert shop.sent() == 1
     (credential_id,) = shop.r.keyring.ids
-    assert FREEZE - timedelta(seconds=20) < shop.r.limiter.look(credential_id).frozen <= FREEZE
+    assert MINUTE - timedelta(seconds=20) < shop.r.limiter.look(credential_id).frozen <= MINUTE
     for waiting in states:
-        assert shop.due_in(waiting) > FREEZE - timedelta(seconds=20)
+        assert shop.due_in(waiting) > MINUTE - timedelta(seconds=20)
+
+
+def test_a_429_freezes_even_if_its_body_breaks_off(small: Workshop) -> None:
+    def script(caller: Caller) -> None:
+        caller.read_request()
+        caller.send(head_of(429, {"content-length": "100"}) + b"{")
+
+    with scripted(script) as server:
+        small.r.client = StabilityClient(server.address)
+        job_id = small.submit()
+
+        small.work()
+
+    (credential_id,) = small.r.keyring.ids
+    assert small.r.limiter.look(credential_id).frozen > timedelta(0)
+    assert (small.job(job_id).state, small.job(job_id).refusals) == ("queued", 0)
 
 
 def test_a_429_to_a_poll_freezes_too(small: Workshop) -> None:
@@ -162,7 +186,7 @@ def test_a_429_to_a_poll_freezes_too(small: Workshop) -> None:
     (credential_id,) = small.r.keyring.ids
     assert small.r.limiter.look(credential_id).frozen > timedelta(0)
     assert small.job(job_id).state == "polling"
-    assert small.due_in(job_id) > FREEZE - timedelta(seconds=20)
+    assert small.due_in(job_id) > MINUTE - timedelta(seconds=20)
 
 
 @pytest.mark.parametrize(("status", "reason"), [(401, "key"), (402, "funds")])
@@ -184,7 +208,7 @@ def test_a_bad_key_or_an_empty_account_stops_the_credential(
 
 
 def test_another_credential_takes_over_from_a_stopped_one(
-    api: Caller, sqlite_url: str, redis_url: str, tmp_path: Path
+    api: Client, sqlite_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     api.fault(status_402="1x1")
     keys = f"{api.key},{uuid4().hex}"
@@ -203,6 +227,34 @@ def test_another_credential_takes_over_from_a_stopped_one(
         job, attempts = shop.job(job_id), shop.attempts(job_id)
         assert job.state == "succeeded"
         assert len({attempt.credential_id for attempt in attempts}) == 2
+
+
+def test_a_call_whose_slot_was_lost_while_connecting_takes_the_next_one(
+    small: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a line that opens two minutes after its slot,
+    monkeypatch.setattr(permits, "PUNCTUAL", MINUTE)
+    monkeypatch.setattr(executor, "PUNCTUAL", MINUTE)
+    reserve = small.r.limiter.reserve
+    reserved: list[Permit] = []
+
+    def reserve_late(*args: Any, **named: Any) -> Permit | NotNow:
+        permit = reserve(*args, **named)
+        assert isinstance(permit, Permit)
+        reserved.append(permit)
+        return permit if len(reserved) > 1 else replace(permit, at=permit.at - 120)
+
+    monkeypatch.setattr(small.r.limiter, "reserve", reserve_late)
+    job_id = small.submit()
+
+    small.work()
+
+    # then no intent is written for it, and the call is made in another slot.
+    (attempt,) = small.attempts(job_id)
+    assert attempt.received_at is not None
+    assert len(reserved) == 2
+    (credential_id,) = small.r.keyring.ids
+    assert small.r.limiter.look(credential_id).used == 1
 
 
 def test_a_stopped_credential_is_not_polled_with_and_the_result_waits(small: Workshop) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
 from jobs.catalog.loader import operation as find_operation
+from jobs.clock import uptime
 from jobs.db import Database
 from jobs.limiter.permits import PUNCTUAL, Permit
 from jobs.models import ABANDONED
@@ -21,7 +22,7 @@ from jobs.queue import leases
 from jobs.stability.client import StabilityClient
 from tests.integration.workshop import Workshop, change_job, polled
 from tests.servers import free_port, wait_until
-from workers import delivery, executor, in_flight, resources
+from workers import delivery, executor, in_flight, inputs, resources
 from workers.commits import Committer
 from workers.inputs import build_body
 
@@ -99,7 +100,7 @@ def test_a_worker_that_stops_begins_nothing(small: Workshop) -> None:
 
 def test_a_worker_whose_leases_may_have_run_out_sends_nothing(small: Workshop) -> None:
     job_id = small.submit()
-    small.r.leased_until = time.monotonic()
+    small.r.leased_until = uptime()
 
     small.work()
 
@@ -168,7 +169,41 @@ def test_a_database_that_does_not_tell_the_keys_leaves_nothing_that_looks_sent(
 
     small.work()
 
-    assert (small.job(job_id).state, small.attempts(job_id)) == ("queued", [])
+    job = small.job(job_id)
+    assert (job.state, job.refusals, job.lease_owner) == ("queued", 0, None)
+    assert small.attempts(job_id) == []
+    assert small.due_in(job_id) > timedelta(0)
+
+
+def test_a_surprise_before_the_intent_is_tried_again_and_then_given_up(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs, "build_body", fails)
+    job_id = shop.submit()
+
+    shop.work()
+
+    waiting = shop.job(job_id)
+    assert (waiting.state, waiting.refusals, waiting.lease_owner) == ("queued", 1, None)
+    assert shop.due_in(job_id) > timedelta(seconds=0.5)
+    shop.work()
+    shop.work()
+    job = shop.job(job_id)
+    assert (job.state, job.error["code"], job.error["charged"]) == ("failed", "step_failed", "no")
+    assert (shop.attempts(job_id), shop.sent()) == ([], 0)
+
+
+def test_a_surprise_after_the_intent_is_left_to_the_next_owner(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "send", fails)
+    job_id = shop.submit()
+
+    shop.work()
+
+    job, (attempt,) = shop.job(job_id), shop.attempts(job_id)
+    assert (job.state, job.lease_owner, job.refusals) == ("submitting", ABANDONED, 0)
+    assert (job.attempt_id, attempt.refused_at) == (attempt.id, None)
 
 
 @pytest.mark.parametrize("state", ["queued", "polling", "storing"])

@@ -16,6 +16,7 @@ from tests.factories import NOW, make_job
 
 ATTEMPT = table(Attempt)
 SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -105,6 +106,14 @@ def test_an_answer_closes_it(db: Connection, fact: str) -> None:
     attempt(db, NOW + FIRST_PROBE, **{fact: NOW + FIRST_PROBE + SECOND})
 
     assert breaker.next_probe(db, NOW + 2 * FIRST_PROBE) is None
+
+
+def test_the_bytes_of_an_older_call_do_not_close_it(db: Connection) -> None:
+    attempt(db, NOW - MINUTE, accepted_at=NOW - MINUTE, received_at=NOW + SECOND)
+
+    lose(db, OPENS_AT, NOW)
+
+    assert not may_begin(db, NOW + SECOND)
 
 
 def test_a_refused_probe_makes_way_for_the_next(db: Connection) -> None:
