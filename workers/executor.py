@@ -206,13 +206,9 @@ def submit(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
     except inputs.InputFault as error:
         return error.outcome(claim)
     with closing(body):
-        lead = r.leads.seconds
-        permit = r.limiter.reserve(
-            usable,
-            longest=LONGEST + timedelta(seconds=lead),
-            ready_in=lead,
-            is_urgent=claim.priority >= INTERACTIVE,
-        )
+        lead, is_urgent = r.leads.seconds, claim.priority >= INTERACTIVE
+        longest = LONGEST + timedelta(seconds=lead)
+        permit = r.limiter.reserve(usable, longest=longest, ready_in=lead, is_urgent=is_urgent)
         if isinstance(permit, NotNow):
             return Snoozed(permit.wait)
         # Whatever fails before the intent is committed leaves nothing that looks sent.
