@@ -98,6 +98,12 @@ def find_asset(database: Database, project_id: str, sha256: str) -> str | None:
         ).scalar()
 
 
+def list_assets(db: Connection, project_id: str, *, limit: int = 50) -> list[Row[Any]]:
+    """The newest assets, without what was only announced."""
+    mine = select(*COLUMNS).where(ASSET.c.project_id == project_id)
+    return list(db.execute(mine.order_by(ASSET.c.id.desc()).limit(limit)))
+
+
 def get_asset(db: Connection, project_id: str, asset_id: str) -> Row[Any]:
     """An asset, or what was announced of it; raises NotFound."""
     found = assets_by_id(db, project_id, {asset_id}).get(asset_id)
@@ -121,10 +127,10 @@ def assets_by_id(db: Connection, project_id: str, ids: Collection[str]) -> dict[
     mine = (UPLOAD.c.project_id == project_id, UPLOAD.c.id.in_(rest))
     announced = select(*ANNOUNCED).where(*mine, UPLOAD.c.asset_id.is_(None))
     found |= {row.id: row for row in db.execute(announced)}
-    became = select(UPLOAD.c.id, UPLOAD.c.asset_id).where(*mine, UPLOAD.c.asset_id.is_not(None))
-    aliases = {row.asset_id: row.id for row in db.execute(became)}
-    same = db.execute(wanted.where(ASSET.c.id.in_(aliases))) if aliases else ()
-    return found | {aliases[row.id]: row for row in same}
+    # Several uploads may have become one asset.
+    same = select(UPLOAD.c.id.label("upload_id"), *COLUMNS).where(*mine)
+    became = same.join(ASSET, ASSET.c.id == UPLOAD.c.asset_id)
+    return found | {row.upload_id: row for row in db.execute(became)}
 
 
 class Uploads:

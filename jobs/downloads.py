@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 import requests
 
 from jobs.durable import CHUNK_BYTES
-from jobs.errors import DownloadRefused, Unreachable
+from jobs.errors import AddressRefused, DownloadRefused, Unreachable
 from jobs.guard import Guard
 
 #: Status codes after which the same request may succeed later.
@@ -32,8 +32,16 @@ def download(guard: Guard, address: str, target: BinaryIO, limits: Limits) -> No
                 check_status(response.status_code)
                 copy_body(response, target, limits.most_bytes)
                 return
-            address = urljoin(address, response.headers.get("location", ""))
+            address = led_to(address, response)
     raise DownloadRefused(f"it was passed on more than {limits.redirects} times")
+
+
+def led_to(address: str, response: requests.Response) -> str:
+    """Where a redirect leads; raises AddressRefused for what cannot be read as an address."""
+    try:
+        return urljoin(address, response.headers.get("location", ""))
+    except ValueError as error:
+        raise AddressRefused("it is passed on to what is no address of a server") from error
 
 
 def check_status(status: int) -> None:

@@ -17,6 +17,7 @@ from urllib3.exceptions import HTTPError
 from jobs.addresses import check_address, is_public
 from jobs.deadline import Deadline, WatchedAdapter
 from jobs.errors import AddressRefused, Unreachable
+from jobs.sessions import Session
 from jobs.settings import Settings
 
 HTTPS = frozenset({"https"})
@@ -70,9 +71,8 @@ class Guard:
                 deadline.check()
                 raise explained(error) from error
 
-    def _session(self, deadline: Deadline) -> requests.Session:
-        session = requests.Session()
-        session.trust_env = False
+    def _session(self, deadline: Deadline) -> Session:
+        session = Session()
         for scheme in HTTP_TOO:
             adapter = WatchedAdapter() if self._allow_private else PublicAdapter(scheme)
             adapter.deadline = deadline

@@ -19,7 +19,8 @@ class Upload(SQLModel, table=True):
     sha256: str
     content_type: str
     bytes: int
-    #: Of the address that takes the file, where the bucket has none of its own.
+    #: Of the address that takes the file, where the bucket has none of its own. Empty once its
+    #: time is over and the bucket was cleared of what was sent.
     ticket_sha256: str
     created_at: datetime = Field(sa_type=UtcTime)
     #: Set when the file was found to be what was announced. It differs from the id where the same

@@ -29,8 +29,10 @@ UPLOAD = table(Upload)
 #: How long a file may be sent after it was announced, and an unfinished upload is remembered.
 LIFE = timedelta(hours=1)
 MEMORY = timedelta(days=1)
-#: Of unfinished uploads that are forgotten in one go.
+#: Of old uploads that are looked after in one go.
 FEW = 100
+#: Of an upload for which nothing lies in the bucket any more, and nothing can be sent.
+NO_TICKET = ""
 
 CONTENT_TYPES = {
     ".png": "image/png",
@@ -151,17 +153,24 @@ class UploadDesk:
         return asset_id
 
     def forget(self) -> int:
-        """Forget uploads that were never finished, and their files; returns how many."""
-        unfinished = select(UPLOAD.c.id, UPLOAD.c.project_id).where(
-            UPLOAD.c.created_at < self.database.now() - MEMORY, UPLOAD.c.asset_id.is_(None)
+        """Delete what was sent for a few old uploads; returns how many uploads that were.
+
+        One that was never finished is forgotten. One that is an asset may have been sent again
+        since, or its file could not be deleted then; its id stays good.
+        """
+        tickets = select(UPLOAD.c.id, UPLOAD.c.project_id).where(
+            UPLOAD.c.created_at < self.database.now() - MEMORY,
+            UPLOAD.c.ticket_sha256 != NO_TICKET,
         )
         with self.database.reading() as db:
-            old = db.execute(unfinished.limit(FEW)).all()
+            old = db.execute(tickets.limit(FEW)).all()
         for upload in old:
             self.storage.delete(upload_key(upload.project_id, upload.id))
-        gone = delete(UPLOAD).where(UPLOAD.c.id.in_([upload.id for upload in old]))
+        these = UPLOAD.c.id.in_([upload.id for upload in old])
         with self.database.transaction() as db:
-            return db.execute(gone.where(UPLOAD.c.asset_id.is_(None))).rowcount
+            db.execute(delete(UPLOAD).where(these, UPLOAD.c.asset_id.is_(None)))
+            db.execute(update(UPLOAD).where(these).values(ticket_sha256=NO_TICKET))
+        return len(old)
 
 
 def check_file(upload: Row[Any], file: BinaryIO) -> None:

@@ -17,6 +17,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 from jobs.catalog.operation import Operation
+from jobs.sessions import Session
 from jobs.stability.form import Body
 
 #: Seconds to connect in; then seconds between two bytes of the answer.
@@ -218,10 +219,9 @@ def told_by_requests() -> Iterator[None]:
         raise requests.RequestException(type(error).__name__) from error
 
 
-def make_session(adapter: HTTPAdapter) -> requests.Session:
-    """A session that takes nothing from the environment and keeps no cookies."""
-    session = requests.Session()
-    session.trust_env = False
+def make_session(adapter: HTTPAdapter) -> Session:
+    """A session that keeps no cookies."""
+    session = Session()
     session.cookies = NoCookies()
     session.mount("http://", adapter)
     session.mount("https://", adapter)

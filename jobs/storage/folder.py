@@ -9,7 +9,9 @@ import json
 import mimetypes
 import os
 import secrets
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -120,6 +122,16 @@ class FolderStorage:
         """Nobody else can write to the folder."""
         check_key(key)
         return None
+
+    def clean(self, older_than: timedelta) -> None:
+        """Delete old files that were never renamed into place."""
+        limit = time.time() - older_than.total_seconds()
+        with storage_errors("clear the folder"):
+            for path in self._incoming.glob("*"):
+                with suppress(FileNotFoundError):
+                    # Not the time of writing: a file that has just got its second name may be old.
+                    if path.stat().st_ctime < limit:
+                        path.unlink()
 
     def check(self) -> None:
         """Write, read and delete a probe."""

@@ -78,6 +78,10 @@ class Storage(Protocol):
         """A form that takes exactly this object for so long, or None if this storage has none."""
         ...
 
+    def clean(self, older_than: timedelta) -> None:
+        """Delete what killed writers left half written, and nobody has touched for so long."""
+        ...
+
     def check(self) -> None:
         """Write, read and delete a probe; raises StorageError if it cannot."""
         ...

@@ -156,6 +156,9 @@ class S3Storage:
             )
         return UploadForm(url=signed["url"], fields=signed["fields"])
 
+    def clean(self, older_than: timedelta) -> None:
+        """S3 keeps nothing that did not come whole."""
+
     def check(self) -> None:
         """Write, read and delete a probe."""
         probe(self)

@@ -258,6 +258,20 @@ def test_a_redirect_is_not_followed(status: int) -> None:
     assert len(server.requests) == 3
 
 
+def test_it_does_not_matter_where_a_redirect_leads_and_what_comes_with_it() -> None:
+    def redirect(caller: Caller) -> None:
+        caller.read_request()
+        caller.send(head_of(302, {"location": "/caf\xe9", "content-length": "9"}))
+        caller.hold()
+
+    with scripted(redirect) as server:
+        client = client_of(server)
+        with created(client) as answer:
+            assert answer.status_code == 302
+        with client.poll(VIDEO, "abc", key=KEY) as answer:
+            assert answer.status_code == 302
+
+
 def test_each_paid_call_has_a_connection_of_its_own() -> None:
     def keep_alive(caller: Caller) -> None:
         while True:

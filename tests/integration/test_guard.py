@@ -11,7 +11,7 @@ from urllib3.util import connection
 from jobs.downloads import Limits, download
 from jobs.errors import AddressRefused, DarkroomError, DownloadRefused, Unreachable
 from jobs.guard import HTTP_TOO, Guard
-from tests.sockets import Caller, Script, header, scripted
+from tests.sockets import Caller, Script, head_of, header, scripted
 
 MIB = 1024 * 1024
 PUBLIC = "93.184.216.34"
@@ -127,7 +127,7 @@ def world(monkeypatch: pytest.MonkeyPatch, resolve: Resolver) -> Callable[[int],
     [
         *("http://127.0.0.1/secret", "http://[::ffff:127.0.0.1]/", "http://2130706433/"),
         *("file:///etc/passwd", "ftp://example.com/", "http://user@example.com/", "//localhost/"),
-        "http://example.com:6379/",
+        *("http://example.com:6379/", "http://[x/", "/caf\xe9.png"),
     ],
 )
 def test_a_redirect_is_checked_like_the_first_address(
@@ -164,6 +164,19 @@ def test_the_host_keeps_its_name_though_an_address_is_called(
         assert fetched(OUTSIDE, "http://example.com/a.png") == b"picture"
 
         assert header(server.requests[0], "host") == "example.com"
+
+
+def test_the_body_of_a_redirect_is_never_read() -> None:
+    def script(caller: Caller) -> None:
+        caller.read_request()
+        caller.send(head_of(302, {"location": "/elsewhere", "content-length": "9"}))
+        caller.hold()
+
+    with (
+        scripted(script) as server,
+        INSIDE.request("POST", server.address, seconds=10.0, data=b"{}") as response,
+    ):
+        assert response.status_code == 302
 
 
 def test_redirects_without_end_are_refused() -> None:

@@ -2,33 +2,43 @@
 
 import hashlib
 import io
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import boto3
 import pytest
 from sqlalchemy import func, select, update
 
+from jobs import uploads
 from jobs.assets import add_image
 from jobs.downloads import Limits
-from jobs.fetches import FETCH, Fetcher, forget_fetches
+from jobs.fetches import FETCH
 from jobs.models import Asset, table
+from jobs.queue import desk, leases
 from jobs.queue.moves import JOB
 from jobs.references import WebReference
 from jobs.uploads import UPLOAD
+from tests.faults.waiting import until
 from tests.integration.sandbox.caller import Caller, picture
 from tests.integration.workshop import Workshop, workshop
 from tests.sockets import Caller as Guest
 from tests.sockets import Script, Server, scripted
 from workers.fetching import Busy, FetchDesk
+from workers.maintenance.forgetter import forget_inputs
 
 ASSET = table(Asset)
 PICTURE = picture(256, 256)
 UPSCALE = "upscale/fast"
+#: Nothing here takes so many seconds.
+PATIENCE = 20.0
 
 
 @pytest.fixture
@@ -45,22 +55,29 @@ def shop(api: Caller, sqlite_url: str, redis_url: str, tmp_path: Path) -> Iterat
         yield made
 
 
-def in_house(
-    api: Caller, database_url: str, redis_url: str, home: Path
-) -> AbstractContextManager[Workshop]:
-    return workshop(
+@contextmanager
+def in_house(api: Caller, database_url: str, redis_url: str, home: Path) -> Iterator[Workshop]:
+    with workshop(
         api,
         database_url=database_url,
         redis_url=redis_url,
         home=home,
         darkroom_allow_private_addresses=True,
-    )
+    ) as made:
+        patient(made)
+        yield made
+
+
+def patient(shop: Workshop) -> None:
+    """Let jobs wait for their fetches, however busy the machine is."""
+    shop.r.fetches = FetchDesk(shop.r.fetches.fetcher, threads=8, patience_seconds=PATIENCE)
 
 
 @pytest.fixture
 def strict(api: Caller, sqlite_url: str, redis_url: str, tmp_path: Path) -> Iterator[Workshop]:
     """A worker that may only call public hosts."""
     with workshop(api, database_url=sqlite_url, redis_url=redis_url, home=tmp_path) as made:
+        patient(made)
         yield made
 
 
@@ -107,7 +124,7 @@ def test_another_try_of_a_job_fetches_nothing_again(both: Workshop, host: Server
     job_id = ordered(both, f"{host.address}/a.png")
     reference = WebReference(f"{host.address}/a.png")
     submitted_at = both.job(job_id).created_at
-    both.r.fetches.fetch("default", reference)
+    both.r.fetches.begin("default", reference).result(PATIENCE)
     known = both.r.fetches.fetcher.known
 
     assert known("default", reference, submitted_at - timedelta(days=3)) is not None
@@ -140,6 +157,21 @@ def test_what_cannot_be_used_fails_the_job_before_anything_is_paid(
     assert (shop.attempts(job_id), shop.sent()) == ([], 0)
 
 
+@pytest.mark.parametrize("location", ["/caf\xe9.png", "http://[x/"])
+def test_a_redirect_to_what_is_no_address_fails_the_job(location: str, shop: Workshop) -> None:
+    def script(guest: Guest) -> None:
+        guest.read_request()
+        guest.answer(302, location=location)
+
+    with scripted(script) as server:
+        job_id = ordered(shop, f"{server.address}/a.png")
+        shop.work()
+
+    job = shop.job(job_id)
+    assert (job.state, job.error["code"]) == ("failed", "input_refused")
+    assert (server.accepted, shop.sent()) == (1, 0)
+
+
 def test_a_host_that_fails_is_tried_again_and_then_given_up(shop: Workshop) -> None:
     with scripted(answering(503)) as server:
         job_id = ordered(shop, f"{server.address}/a.png")
@@ -169,50 +201,153 @@ def test_an_inside_address_that_slipped_in_is_refused_by_the_worker(
     assert (host.accepted, strict.sent()) == (0, 0)
 
 
-def test_while_others_fetch_a_job_gives_its_thread_back(shop: Workshop) -> None:
-    asked, go_on = Event(), Event()
+class SlowHost:
+    """Answers when it is told to."""
 
-    def slow(guest: Guest) -> None:
+    def __init__(self, status: int = 200) -> None:
+        self.asked, self.go_on = Event(), Event()
+        self._status = status
+
+    def __call__(self, guest: Guest) -> None:
         guest.read_request()
-        asked.set()
-        go_on.wait(20)
-        guest.answer(200, PICTURE)
+        self.asked.set()
+        self.go_on.wait(PATIENCE)
+        guest.answer(self._status, PICTURE)
 
-    with scripted(slow) as server, ThreadPoolExecutor(1) as pool:
-        desk = FetchDesk(shop.r.fetches.fetcher, threads=4)
-        shop.r.fetches = desk
-        first = pool.submit(desk.fetch, "default", WebReference(f"{server.address}/a.png"))
-        assert asked.wait(20)
+
+def impatient(shop: Workshop, **limits: Any) -> FetchDesk:
+    """A desk with room for one, at which nobody waits."""
+    fetcher = replace(shop.r.fetches.fetcher, **limits)
+    shop.r.fetches = FetchDesk(fetcher, threads=4, patience_seconds=0.05)
+    return shop.r.fetches
+
+
+def test_while_others_fetch_a_job_gives_its_thread_back(shop: Workshop) -> None:
+    host = SlowHost()
+    with scripted(host) as server:
+        fetches = impatient(shop)
+        first = fetches.begin("default", WebReference(f"{server.address}/a.png"))
+        assert host.asked.wait(PATIENCE)
         job_id = ordered(shop, f"{server.address}/b.png")
         shop.work()
 
         assert (shop.job(job_id).state, shop.job(job_id).refusals) == ("queued", 0)
+        assert shop.due_in(job_id) < timedelta(seconds=5)
         with pytest.raises(Busy):
-            desk.fetch("default", WebReference(f"{server.address}/a.png"))
-        go_on.set()
-        first.result(20)
+            fetches.begin("default", WebReference(f"{server.address}/b.png"))
+        assert fetches.begin("default", WebReference(f"{server.address}/a.png")) is first
+        host.go_on.set()
+        first.result(PATIENCE)
+        patient(shop)
         shop.work()
 
     assert shop.job(job_id).state == "succeeded"
 
 
+def test_a_slow_fetch_holds_no_lease_and_brings_its_job_back(both: Workshop) -> None:
+    host = SlowHost()
+    with scripted(host) as server:
+        # Given a job whose input is fetched,
+        impatient(both)
+        job_id = ordered(both, f"{server.address}/a.png")
+        both.work()
+        assert both.due_in(job_id) > timedelta(seconds=20)
+        with both.r.database.reading() as db:
+            assert leases.load(db) == leases.Load(waiting=0, leased=0)
+
+        # when it is there, then the job is due, and nothing is fetched again.
+        host.go_on.set()
+        until(lambda: both.due_in(job_id) <= timedelta(0), "the fetch is told")
+        both.work()
+
+    assert (both.job(job_id).state, server.accepted) == ("succeeded", 1)
+
+
+def test_a_fetch_that_fails_late_spends_a_try_of_its_job(both: Workshop) -> None:
+    host = SlowHost(status=503)
+    with scripted(host) as server:
+        impatient(both)
+        job_id = ordered(both, f"{server.address}/a.png")
+        both.work()
+        host.go_on.set()
+        until(lambda: both.job(job_id).refusals == 1, "the fetch is told")
+
+    job = both.job(job_id)
+    assert (job.state, job.error["code"], server.accepted) == ("queued", "input_unreachable", 1)
+    assert "image: " in job.error["message"]
+    assert both.due_in(job_id) < timedelta(seconds=20)
+
+
+def test_a_file_that_is_refused_late_fails_its_job(shop: Workshop) -> None:
+    host = SlowHost(status=404)
+    with scripted(host) as server:
+        impatient(shop)
+        job_id = ordered(shop, f"{server.address}/a.png")
+        shop.work()
+        host.go_on.set()
+        until(lambda: shop.job(job_id).state == "failed", "the fetch is told")
+
+    assert (shop.job(job_id).error["code"], shop.sent()) == ("input_refused", 0)
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_the_end_of_a_fetch_changes_nothing_for_a_job_that_others_have(
+    status: int, both: Workshop
+) -> None:
+    host = SlowHost(status)
+    with scripted(host) as server:
+        # Given a job that is fetched for, and that somebody else took, and one that was canceled,
+        impatient(both)
+        both.r.fetches = FetchDesk(both.r.fetches.fetcher, threads=8, patience_seconds=0.05)
+        taken = ordered(both, f"{server.address}/a.png")
+        canceled = ordered(both, f"{server.address}/b.png")
+        both.work()
+        with both.r.database.transaction() as db:
+            desk.cancel(db, "default", canceled, both.r.database.now())
+        both.take()
+        before = both.job(taken), both.job(canceled)
+
+        # when the fetches end, then both are as they were.
+        ends = [
+            both.r.fetches.begin("default", WebReference(f"{server.address}/{name}.png"))
+            for name in "ab"
+        ]
+        host.go_on.set()
+        for told in [ended(end) for end in ends]:
+            assert told.wait(PATIENCE)
+
+    assert (both.job(taken), both.job(canceled)) == before
+
+
+def ended(fetch: "Future[str]") -> Event:
+    """Set once all who asked before were told of the end."""
+    told = Event()
+    fetch.add_done_callback(lambda _: told.set())
+    return told
+
+
 def test_a_slow_host_is_left_when_the_time_is_up(shop: Workshop) -> None:
-    old = shop.r.fetches.fetcher
-    fetcher = Fetcher(
-        database=old.database,
-        storage=old.storage,
-        guard=old.guard,
-        sources=old.sources,
-        buckets=old.buckets,
-        limits=Limits(most_bytes=1024, seconds=0.3),
-    )
-    shop.r.fetches = FetchDesk(fetcher, threads=4)
+    impatient(shop, limits=Limits(most_bytes=1024, seconds=0.3))
 
     with scripted(lambda guest: guest.hold()) as server:
         job_id = ordered(shop, f"{server.address}/a.png")
         shop.work()
+        until(lambda: shop.job(job_id).refusals == 1, "the fetch is told")
 
     assert shop.job(job_id).error["code"] == "input_unreachable"
+
+
+def test_a_fetch_keeps_no_process_from_its_end() -> None:
+    program = """
+from threading import Event
+from jobs.references import WebReference
+from workers.fetching import FetchDesk
+class Fetcher:
+    def fetch(self, project_id, reference):
+        Event().wait()
+FetchDesk(Fetcher(), threads=4).begin("default", WebReference("https://slow.example/"))
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_the_output_of_a_job_is_an_input_of_another(both: Workshop) -> None:
@@ -290,6 +425,7 @@ def test_an_object_of_an_allowed_bucket_is_an_input(
         s3_endpoint_url=s3["S3_ENDPOINT_URL"],
         darkroom_input_buckets="faces, landscapes",
     ) as shop:
+        patient(shop)
         good = ordered(shop, "s3://faces/2026/ä b.png")
         missing = ordered(shop, "s3://faces/nothing.png")
         foreign = ordered(shop, f"s3://{s3['S3_BUCKET']}/default/secret.png")
@@ -325,18 +461,20 @@ def test_an_announced_file_is_looked_at_when_a_job_first_uses_it(both: Workshop)
 
 
 def test_unfinished_uploads_are_forgotten_after_a_day_and_fetches_after_a_month(
-    both: Workshop, host: Server
+    both: Workshop, host: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    both.r.fetches.fetch("default", WebReference(f"{host.address}/a.png"))
-    digest = "0" * 64
-    old = both.r.uploads.announce("default", "a.png", size_bytes=9, digest=digest).asset_id
-    new = both.r.uploads.announce("default", "b.png", size_bytes=9, digest=digest).asset_id
+    monkeypatch.setattr(uploads, "FEW", 1)
+    both.r.fetches.begin("default", WebReference(f"{host.address}/a.png")).result(PATIENCE)
+    *old, new = (
+        both.r.uploads.announce("default", name, size_bytes=9, digest="0" * 64).asset_id
+        for name in ("a.png", "b.png", "c.png")
+    )
     past = both.r.database.now() - timedelta(days=31)
     with both.r.database.transaction() as db:
-        db.execute(update(UPLOAD).where(UPLOAD.c.id == old).values(created_at=past))
+        db.execute(update(UPLOAD).where(UPLOAD.c.id.in_(old)).values(created_at=past))
         db.execute(update(FETCH).values(fetched_at=past))
 
-    assert (both.r.uploads.forget(), forget_fetches(both.r.database)) == (1, 1)
+    assert forget_inputs(both.r) == 3
 
     with both.r.database.reading() as db:
         assert db.execute(select(UPLOAD.c.id)).scalars().all() == [new]

@@ -20,7 +20,7 @@ from jobs.storage import open_storage
 from jobs.storage.folder import FolderStorage
 from jobs.storage.keys import asset_key, attempt_prefix, extension_of, output_key
 from jobs.storage.protocol import Storage, StoredObject
-from tests.servers import free_port
+from tests.servers import free_port, wait_until
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 #: Larger than every buffer on the way.
@@ -238,6 +238,28 @@ def test_a_final_file_of_another_file_system_is_copied(
 
     assert read(folder_storage, "p/a.png") == b"bytes"
     assert not (tmp_path / "bucket" / "p" / "a.png").samefile(original)
+
+
+def test_what_a_killed_writer_left_is_deleted_when_it_is_old(tmp_path: Path) -> None:
+    # Given a bucket with an object, and a writer who dies while it waits for bytes,
+    storage, incoming = FolderStorage(tmp_path), tmp_path / ".incoming"
+    store(storage, "p/whole.png", b"bytes")
+    program = (
+        "import pathlib, sys; from jobs.storage.folder import FolderStorage;"
+        f"FolderStorage(pathlib.Path({str(tmp_path)!r})).put('p/a.png', sys.stdin.buffer,"
+        " size=5, content_type='image/png', sha256='0' * 64, metadata={})"
+    )
+    path = {"PYTHONPATH": ":".join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, env=path) as one:
+        wait_until(lambda: any(incoming.iterdir()), "the writer has begun")
+        one.kill()
+
+    # when it is young it stays, and it goes when it is old.
+    storage.clean(timedelta(hours=1))
+    assert len(list(incoming.iterdir())) == 1
+    storage.clean(timedelta(0))
+    assert list(incoming.iterdir()) == []
+    assert read(storage, "p/whole.png") == b"bytes"
 
 
 def test_a_file_that_a_person_put_there_is_an_object(

@@ -193,6 +193,20 @@ def test_damage_that_nobody_has_thought_of_stops_no_other(
     assert shop.job(second.id).state == "storing"
 
 
+def test_half_files_are_swept_out_of_the_bucket(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper, "STALE", timedelta(0))
+    shop.submit()
+    shop.work()
+    (incoming,) = tmp_path.rglob(".incoming")
+    (incoming / "half").touch()
+
+    sweep_spool(shop.r)
+
+    assert list(incoming.iterdir()) == []
+
+
 def test_a_bucket_that_was_away_gets_the_answer_at_a_later_sweep(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,21 +3,22 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from sqlalchemy import text
+from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
 
-from jobs.assets import get_asset
+from jobs.assets import assets_by_id, get_asset
 from jobs.db import Database
 from jobs.errors import InvalidJob, StorageError
 from jobs.models import DEFAULT_PROJECT
 from jobs.storage.keys import upload_key
 from jobs.storage.protocol import Storage
-from jobs.uploads import UploadDesk
+from jobs.uploads import UPLOAD, UploadDesk
 
 
 @pytest.fixture
@@ -25,6 +26,12 @@ def desk(sqlite_url: str, folder_storage: Storage) -> Iterator[UploadDesk]:
     database = Database(sqlite_url)
     yield UploadDesk(database, folder_storage)
     database.close()
+
+
+@pytest.fixture
+def both(database: Database, folder_storage: Storage) -> UploadDesk:
+    """A desk on each database."""
+    return UploadDesk(database, folder_storage)
 
 
 def picture(shade: int = 0) -> bytes:
@@ -104,3 +111,40 @@ def test_another_file_than_announced_is_not_kept(desk: UploadDesk, sent: bytes) 
         desk.complete(DEFAULT_PROJECT, upload_id)
 
     assert not is_lying(desk, upload_id)
+
+
+def test_one_file_that_was_announced_several_times_is_an_asset_by_each_id(
+    both: UploadDesk,
+) -> None:
+    ids = [announce(both, picture()) for _ in range(3)]
+
+    for upload_id in ids:
+        send(both, upload_id, picture())
+        both.complete(DEFAULT_PROJECT, upload_id)
+
+    with both.database.reading() as db:
+        found = assets_by_id(db, DEFAULT_PROJECT, ids)
+    assert {upload_id: asset.id for upload_id, asset in found.items()} == dict.fromkeys(ids, ids[0])
+
+
+def test_what_is_sent_again_is_deleted_when_nothing_can_be_sent_any_more(
+    both: UploadDesk,
+) -> None:
+    # Given two uploads that are one asset, and callers who sent the file again,
+    ids = [announce(both, picture()) for _ in range(2)]
+    for upload_id in ids:
+        send(both, upload_id, picture())
+        both.complete(DEFAULT_PROJECT, upload_id)
+        send(both, upload_id, picture())
+    assert both.forget() == 0
+
+    # when their forms are no good any more,
+    with both.database.transaction() as db:
+        db.execute(update(UPLOAD).values(created_at=both.database.now() - timedelta(days=2)))
+    assert (both.forget(), both.forget()) == (2, 0)
+
+    # then nothing lies there, and the ids are as good as before.
+    assert not any(is_lying(both, upload_id) for upload_id in ids)
+    with both.database.reading() as db:
+        assert assets_by_id(db, DEFAULT_PROJECT, ids).keys() == set(ids)
+    assert [both.complete(DEFAULT_PROJECT, upload_id) for upload_id in ids] == [ids[0]] * 2

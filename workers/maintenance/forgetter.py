@@ -1,4 +1,4 @@
-"""Forgets what nobody will ask for: unfinished uploads with their files, and old fetches."""
+"""Forgets what nobody will ask for: what was sent for old uploads, and old fetches."""
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,4 +23,7 @@ def keep_forgetting(r: Resources) -> None:
 
 def forget_inputs(r: Resources) -> int:
     """Forget what is old by now; returns how many uploads and fetches it was."""
-    return r.uploads.forget() + forget_fetches(r.database)
+    forgotten = forget_fetches(r.database)
+    while not r.ended.is_set() and (few := r.uploads.forget()):
+        forgotten += few
+    return forgotten

@@ -55,6 +55,7 @@ def keep_sweeping(r: Resources) -> None:
 def sweep_spool(r: Resources, older_than: timedelta = timedelta(0)) -> int:
     """Offer what has lain there for so long to its jobs; returns how many took it."""
     r.spool.clean(STALE)
+    r.storage.clean(STALE)
     return sum(try_offer(r, attempt_id) for attempt_id in r.spool.pending(older_than))
 
 
