@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,13 @@ from jobs.identity import boot_id
 
 #: How long an anchor is trusted. Two quartz clocks drift apart by less than 1 ms in 30 s.
 ANCHOR_SECONDS = 30.0
+
+
+def uptime() -> float:
+    """Seconds since some start, with those that the machine slept where it can count them."""
+    if sys.platform != "linux":
+        return time.monotonic()
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Clock(Protocol):
@@ -36,12 +44,12 @@ class Answer:
 class AnchoredClock:
     """Asks a distant clock now and then, and counts on from its answer by the monotonic clock.
 
-    So machines whose own clocks disagree agree on leases, and a step of the local clock
-    does nothing.
+    So machines whose own clocks disagree agree on leases, and a step of the local clock, or a
+    sleep, does nothing.
     """
 
     def __init__(
-        self, ask: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic
+        self, ask: Callable[[], datetime], monotonic: Callable[[], float] = uptime
     ) -> None:
         self._ask = ask
         self._monotonic = monotonic
@@ -93,10 +101,10 @@ class BootClock:
         """The time; where nobody knows when the machine was started, its own clock's."""
         if not boot_id():
             return datetime.now(UTC)
-        uptime = timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME))
+        passed = timedelta(seconds=uptime())
         if self._started_at is None:
-            self._started_at = self._agree(datetime.now(UTC) - uptime)
-        return self._started_at + uptime
+            self._started_at = self._agree(datetime.now(UTC) - passed)
+        return self._started_at + passed
 
     def _agree(self, proposed: datetime) -> datetime:
         """The first process since the start says when it was; the others take its word."""

@@ -30,7 +30,7 @@ from workers.maintenance.accountant import Accountant
 from workers.maintenance.finisher import finish_begun, forget_fronts, keep_deadlines
 from workers.maintenance.messenger import Messenger
 from workers.maintenance.releaser import release_held_jobs
-from workers.maintenance.rescuer import rescue_lost_jobs
+from workers.maintenance.rescuer import Rescuer
 from workers.maintenance.scheduler import run_due_schedules
 from workers.maintenance.waker import wake_waiting_jobs
 
@@ -67,12 +67,11 @@ class Beat:
         teller = Teller(limiter, StabilityClient(settings.api_host), keyring, settings.freeze)
         app = make_sender(settings)
         self._dispatcher = Dispatcher(settings, database, limiter, keyring, app, self._changes)
-        self._lease_seconds = settings.lease.total_seconds()
-        self._rescue = Duty("rescue", 1.0, lambda: rescue_lost_jobs(database, settings.poll_gap))
+        self._rescuer = Rescuer(database, lease=settings.lease, poll_gap=settings.poll_gap)
         self._messenger = Messenger(settings, database)
         self._accountant = Accountant(database, teller, settings.darkroom_balance_seconds)
         self._duties = [
-            self._rescue,
+            Duty("rescue", 1.0, self._rescuer.look),
             Duty("promises", 60.0, self._forget_promises),
             Duty("deliveries", 60.0, self._forget_deliveries),
             Duty("tally", 1.0, self._fold),
@@ -95,7 +94,7 @@ class Beat:
             except SQLAlchemyError as error:
                 self._changes.say("database", type(error).__name__)
                 # Nobody could renew a lease either, so one that ended meanwhile proves nothing.
-                self._rescue.due = time.monotonic() + self._lease_seconds
+                self._rescuer.pause()
                 stopping.wait(AWAY_SECONDS)
                 continue
             except Exception:

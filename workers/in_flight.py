@@ -1,9 +1,10 @@
 """The jobs that this process works on at once: each waits for its answer in a thread of its own."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Semaphore
+from threading import Lock, Semaphore
 
 from jobs.queue import leases
 from jobs.queue.moves import Claim
@@ -24,7 +25,11 @@ class InFlight:
         threads = r.settings.darkroom_worker_threads
         self._room = Semaphore(threads)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="job")
-        self._keeper = LeaseKeeper(r)
+        #: How often each job is in hand: a worker that lost a job may still be at it when it comes
+        #: again.
+        self._held: Counter[str] = Counter()
+        self._lock = Lock()
+        self._keeper = LeaseKeeper(r, self._in_hand)
 
     def start(self) -> None:
         """Begin to keep leases."""
@@ -68,16 +73,30 @@ class InFlight:
     def _begin(self, ids: Sequence[str]) -> None:
         r = self._r
         claims: list[Claim] = []
+        # Before they are taken, so that no renewal in between leaves one of them out.
+        with self._lock:
+            self._held.update(ids)
         try:
             claims = r.commits.run(
                 lambda db, now: leases.take(db, ids, now, owner=r.owner, lease=r.settings.lease)
             )
         finally:
             # A message may come twice, or late: then somebody else has the job, and nobody here.
-            for _ in range(len(ids) - len(claims)):
-                self._room.release()
+            # Or the answer was lost, and with it what was taken: those leases run out.
+            self._let_go(Counter(ids) - Counter(claim.id for claim in claims))
         for claim in claims:
             self._pool.submit(self._run, claim)
+
+    def _let_go(self, jobs: Counter[str]) -> None:
+        """Make room for others; from here on nobody renews the leases."""
+        with self._lock:
+            self._held -= jobs
+        for _ in range(jobs.total()):
+            self._room.release()
+
+    def _in_hand(self) -> list[str]:
+        with self._lock:
+            return list(self._held)
 
     def _run(self, claim: Claim) -> None:
         try:
@@ -86,10 +105,10 @@ class InFlight:
             log.exception("settling_failed", job=claim.id)
             self._abandon(claim)
         finally:
-            self._room.release()
+            self._let_go(Counter([claim.id]))
 
     def _abandon(self, claim: Claim) -> None:
-        """Let others find out how far a job came, whose lease would be renewed for ever here."""
+        """Let others find out how far a job came, without waiting for its lease to run out."""
         try:
             self._r.persist(lambda db, now: leases.abandon(db, claim, now))
         except Exception:

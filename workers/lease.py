@@ -1,11 +1,13 @@
 """A process's leases, kept by one statement every few seconds."""
 
-import time
+from collections.abc import Callable, Collection
 from threading import Thread
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs import presence
+from jobs.clock import uptime
+from jobs.credentials import fingerprint
 from jobs.queue import leases
 from jobs.telemetry import log
 from workers.resources import Resources
@@ -19,8 +21,10 @@ PRESENCE_SECONDS = 5.0
 class LeaseKeeper:
     """Renews, and knows for how long this process may still act as the owner."""
 
-    def __init__(self, r: Resources) -> None:
+    def __init__(self, r: Resources, held: Callable[[], Collection[str]]) -> None:
+        """`held` tells the jobs that this process works on, or is about to take."""
         self._r = r
+        self._held = held
         self._period = r.settings.lease.total_seconds() / RENEWALS
         # Two threads: a Redis that does not answer must not keep a lease from being renewed.
         self._threads = [
@@ -38,18 +42,21 @@ class LeaseKeeper:
             self.renew()
 
     def _be_seen(self) -> None:
-        presence.announce(self._r.redis, self._r.owner)
-        while not self._r.ended.wait(PRESENCE_SECONDS):
-            presence.announce(self._r.redis, self._r.owner)
-        presence.leave(self._r.redis, self._r.owner)
+        r = self._r
+        payers = [fingerprint(key) for key in r.settings.api_keys]
+        presence.announce(r.redis, r.owner, payers)
+        while not r.ended.wait(PRESENCE_SECONDS):
+            presence.announce(r.redis, r.owner, payers)
+        presence.leave(r.redis, r.owner)
 
     def renew(self) -> None:
-        """Renew all leases of this process now."""
+        """Renew the leases of all that is in the hands of this process now."""
         r = self._r
-        begun = time.monotonic()
+        begun = uptime()
+        ids = self._held()
         try:
             r.commits.run(
-                lambda db, now: leases.keep(db, now, owner=r.owner, lease=r.settings.lease)
+                lambda db, now: leases.keep(db, ids, now, owner=r.owner, lease=r.settings.lease)
             )
         except SQLAlchemyError as error:
             r.changes.say("database", type(error).__name__)

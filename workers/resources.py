@@ -1,6 +1,5 @@
 """What a process works with, built once from the settings."""
 
-import time
 from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import TypeVar
@@ -8,6 +7,7 @@ from typing import TypeVar
 import redis
 from sqlalchemy.exc import SQLAlchemyError
 
+from jobs.clock import uptime
 from jobs.credentials import Keyring
 from jobs.db import Database, is_away
 from jobs.fetches import fetcher_of
@@ -60,7 +60,7 @@ class Resources:
     suspect: Lock = field(default_factory=Lock)
     leads: Leads = field(default_factory=Leads)
     distance: Distance = field(default_factory=Distance)
-    #: Until when the leases surely hold, by the monotonic clock.
+    #: Until when the leases surely hold, by `uptime`.
     leased_until: float = field(default=0.0)
 
     def persist(self, change: Change[T]) -> T:
@@ -86,10 +86,10 @@ class Resources:
     def may_send(self) -> bool:
         """Whether the leases hold long enough for a request to be sent now.
 
-        A process that was stopped past its lease finds out here, before it pays.
+        A process that was stopped, or slept, past its lease finds out here, before it pays.
         """
         margin = self.settings.lease.total_seconds() / 4
-        return time.monotonic() < self.leased_until - margin
+        return uptime() < self.leased_until - margin
 
 
 def build_resources(settings: Settings) -> Resources:

@@ -3,11 +3,11 @@
 -- KEYS    for each credential two: its slots, its state
 --   slots  sorted set: one member for each request that may still count in a window of the API,
 --          scored with the time from which it cannot
---   state  hash: opened (when the count began to be known), server (whose count it is), next
---          (earliest time of the next grant: grants are evenly spaced, for bursts would repeat
---          every window), frozen (until), cut (percent of the limit left unused), eased (until),
---          urgent (when urgent work was last granted a slot), bulk (earliest time of the next grant
---          to other work while urgent work keeps coming)
+--   state  hash: seen (the time when it was last asked), opened (when the count began to be known),
+--          server (whose count it is), next (earliest time of the next grant: grants are evenly
+--          spaced, for bursts would repeat every window), frozen (until), cut (percent of the limit
+--          left unused), eased (until), urgent (when urgent work was last granted a slot), bulk
+--          (earliest time of the next grant to other work while urgent work keeps coming)
 -- ARGV[1]  verb; the rest belongs to the verb
 --
 -- reserve  limit window hold longest token ready urgent share [number token ago]...
@@ -23,13 +23,15 @@
 -- freeze   microseconds easing           -> microseconds until the thaw
 --          after it a little of the limit stays unused for so long: the API counts otherwise than
 --          we do, or somebody else uses the key
--- thaw                                   -> microseconds until the thaw
+-- allow    window token                  -> 1 if a request that has this slot may be sent, else 0
 -- open     window ago                    -> 1 if it was closed
 --          says that nothing was sent during the last `ago` microseconds
 -- look     limit window                  -> {used, frozen for, opens in, free in}
 --          the last is when urgent work could be granted a slot
 
 local CUT, MOST_CUT = 2, 20
+-- A clock that is set back by less is waited for.
+local STEP = 1000000
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -55,6 +57,16 @@ local function open(state, at)
   return at
 end
 
+-- What was counted by a clock that was set back lies in its future, and tells nothing any more:
+-- the history is unknown, but for what was left of a freeze.
+local function forget(slots, state, seen)
+  redis.call('DEL', slots)
+  redis.call('HDEL', state, 'opened', 'next', 'urgent', 'bulk')
+  for _, name in ipairs({'frozen', 'eased'}) do
+    redis.call('HSET', state, name, now + math.max(0, field(state, name) - seen))
+  end
+end
+
 -- How many requests may be in a window now.
 local function allowed(state, limit)
   if field(state, 'eased') <= now then
@@ -78,6 +90,15 @@ local function earliest(slots, state, limit, window, ready, urgent)
     start = math.max(start, field(state, 'bulk'))
   end
   return start
+end
+
+for i = 1, #KEYS, 2 do
+  local slots, state = KEYS[i], KEYS[i + 1]
+  local seen = field(state, 'seen')
+  if now < seen - STEP then
+    forget(slots, state, seen)
+  end
+  redis.call('HSET', state, 'seen', now)
 end
 
 if verb == 'reserve' then
@@ -127,8 +148,10 @@ elseif verb == 'freeze' then
   local frozen = math.max(field(state, 'frozen'), now + tonumber(ARGV[2]))
   redis.call('HSET', state, 'frozen', frozen, 'eased', frozen + tonumber(ARGV[3]))
   return frozen - now
-elseif verb == 'thaw' then
-  return math.max(0, field(KEYS[2], 'frozen') - now)
+elseif verb == 'allow' then
+  -- Its slot must count for a window from now on: it may be forgotten, or of a clock that was set.
+  local ends = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[3]) or 0)
+  return ends >= now + tonumber(ARGV[2]) and field(KEYS[2], 'frozen') <= now and 1 or 0
 elseif verb == 'open' then
   if opened(KEYS[2]) then
     return 0

@@ -134,16 +134,17 @@ class Limiter:
     def allows(self, permit: Permit) -> bool:
         """Whether the request may begin now: not too late for its slot, nor in a freeze.
 
-        The freeze is asked for again: it may have come while the slot was waited for.
+        Redis is asked again: while the slot was waited for a freeze may have come, or Redis may
+        have lost the count, or its clock may have been set.
         """
         if self._frozen_for(permit.credential_id) > 0:
             return False
         try:
-            is_thawed = self._run([permit.credential_id], "thaw") == 0
+            is_allowed = self._run([permit.credential_id], "allow", self._window, permit.token)
         except LimiterUnavailable:
             return False
         # The clock is read last: Redis may have taken seconds to answer.
-        return is_thawed and time.monotonic() <= permit.at + PUNCTUAL.total_seconds()
+        return is_allowed == 1 and time.monotonic() <= permit.at + PUNCTUAL.total_seconds()
 
     def settle(self, permit: Permit, *, arrived_by: float | None) -> None:
         """Say when a request had surely arrived, by the monotonic clock; None means just now.

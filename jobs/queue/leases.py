@@ -4,7 +4,7 @@ A lease is dated by the database's clock. It passes from the dispatcher (`DISPAT
 worker that takes the job out of Celery, and whoever loses it is fenced off.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -95,16 +95,34 @@ def take(
     return [Claim.of(row) for row in rows]
 
 
-def keep(db: Connection, now: datetime, *, owner: str, lease: timedelta) -> int:
-    """Renew all leases of a process in one statement; returns their number."""
+def keep(
+    db: Connection, ids: Collection[str], now: datetime, *, owner: str, lease: timedelta
+) -> int:
+    """Renew a process's leases on these jobs in one statement; returns their number.
+
+    One of which the process does not know runs out: the answer to its taking was lost.
+    """
     return db.execute(
-        update(JOB).where(JOB.c.lease_owner == owner).values(lease_until=now + lease)
+        update(JOB)
+        .where(JOB.c.id.in_(ids), JOB.c.lease_owner == owner)
+        .values(lease_until=now + lease)
     ).rowcount
 
 
 def give_back(db: Connection, claim: Claim, due_at: datetime) -> bool:
     """Return a job on which nothing was begun; its state stays."""
     return _release(db, and_(JOB.c.id == claim.id, JOB.c.fence == claim.fence), due_at) == 1
+
+
+def call_back(db: Connection, claim: Claim, due_at: datetime) -> bool:
+    """Make a job due that its last owner gave back for later, unless anybody took it since."""
+    parked = and_(JOB.c.state == JobState.QUEUED, JOB.c.due_at > due_at)
+    done = db.execute(
+        update(JOB)
+        .where(JOB.c.id == claim.id, JOB.c.fence == claim.fence, parked)
+        .values(due_at=due_at)
+    )
+    return done.rowcount == 1
 
 
 def hand_on(db: Connection, claim: Claim, due_at: datetime) -> bool:
@@ -150,18 +168,22 @@ def rescue(
     now: datetime,
     *,
     dead: Sequence[str] = (),
+    is_patient: bool = False,
     poll_gap: timedelta = timedelta(0),
     limit: int = 500,
 ) -> int:
     """Make jobs due whose lease ran out, or whose owner is known to be dead; fence the owner off.
 
+    With patience a lease that ran out proves nothing if a worker could have renewed it.
     The state stays: the next owner sees in it what its predecessor had begun, and recovers that.
     A worker that polled may have asked just now, so its heir asks no sooner than `poll_gap` later.
     """
-    lost = or_(JOB.c.lease_until < now, JOB.c.lease_owner.in_(dead))
+    lost = JOB.c.lease_until < now
+    if is_patient:
+        lost = and_(lost, JOB.c.lease_owner.in_([DISPATCHED, ABANDONED]))
     chosen = (
         select(JOB.c.id, JOB.c.lease_owner, *CLAIM_COLUMNS[1:])
-        .where(JOB.c.lease_until.is_not(None), lost)
+        .where(JOB.c.lease_until.is_not(None), or_(lost, JOB.c.lease_owner.in_(dead)))
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
@@ -201,8 +223,13 @@ def owners(db: Connection) -> list[str]:
 
 
 def load(db: Connection) -> Load:
-    """How much is under way."""
-    not_begun = JOB.c.state.in_([JobState.QUEUED, JobState.POLLING])
+    """How much is under way.
+
+    A poll that a worker took is not told to wait: it may have its answer, and read it for minutes.
+    One that waits for its permit is known to the limiter.
+    """
+    to_poll = and_(JOB.c.state == JobState.POLLING, JOB.c.lease_owner == DISPATCHED)
+    not_begun = or_(JOB.c.state == JobState.QUEUED, to_poll)
     row = db.execute(
         select(func.count(), func.coalesce(func.sum(case((not_begun, 1), else_=0)), 0)).where(
             JOB.c.lease_until.is_not(None)

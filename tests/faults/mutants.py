@@ -172,12 +172,23 @@ MUTANTS = (
         "an answer that is learned twice is paid twice",
         (
             Edit(
-                "jobs/queue/attempts.py",
-                "    return [0] * len(answers)\n",
-                "    return [claim.estimated_milli for claim, _ in answers]\n",
+                "jobs/queue/learning.py",
+                "now})\n    return False\n",
+                "now})\n    return True\n",
             ),
         ),
         ("frozen-worker-sync",),
+    ),
+    Mutant(
+        "a lease that ended while all stood still is taken for a death",
+        (
+            Edit(
+                "workers/maintenance/rescuer.py",
+                "is_patient=is_patient",
+                "is_patient=False",
+            ),
+        ),
+        ("all-stopped-sqlite", "all-stopped-postgres"),
     ),
 )
 

@@ -20,7 +20,7 @@ from jobs.limiter.permits import PUNCTUAL, Permit
 from jobs.models import ABANDONED
 from jobs.queue import leases
 from jobs.stability.client import StabilityClient
-from tests.integration.workshop import Workshop, change_job, polled
+from tests.integration.workshop import HOUR, Workshop, change_job, polled
 from tests.servers import free_port, wait_until
 from workers import delivery, executor, in_flight, inputs, resources
 from workers.commits import Committer
@@ -101,6 +101,18 @@ def test_a_worker_that_stops_begins_nothing(small: Workshop) -> None:
 def test_a_worker_whose_leases_may_have_run_out_sends_nothing(small: Workshop) -> None:
     job_id = small.submit()
     small.r.leased_until = uptime()
+
+    small.work()
+
+    assert (small.job(job_id).state, small.job(job_id).attempts) == ("queued", 0)
+
+
+def test_a_worker_whose_machine_slept_past_its_lease_sends_nothing(
+    small: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = small.submit()
+    awake_at = uptime() + 2 * HOUR.total_seconds()
+    monkeypatch.setattr(resources, "uptime", lambda: awake_at)
 
     small.work()
 

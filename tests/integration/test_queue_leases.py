@@ -124,15 +124,18 @@ def test_each_taking_raises_the_fence(database: Database) -> None:
         assert second.fence > first.fence
 
 
-def test_keeping_renews_the_leases_of_one_process(database: Database) -> None:
+def test_keeping_renews_what_a_process_holds_and_knows_of(database: Database) -> None:
     with database.transaction() as db:
         mine = make_job(db, JobState.SUBMITTING)
+        unknown = make_job(db, JobState.SUBMITTING)
         other = make_job(db, JobState.SUBMITTING, lease_owner="other")
+        free = make_job(db)
 
-        assert leases.keep(db, LATER, owner=OWNER, lease=LEASE) == 1
+        assert leases.keep(db, [mine, other, free], LATER, owner=OWNER, lease=LEASE) == 1
+        assert leases.keep(db, [], LATER, owner=OWNER, lease=LEASE) == 0
 
         assert read_job(db, mine).lease_until == LATER + LEASE
-        assert read_job(db, other).lease_until == NOW + LEASE
+        assert {read_job(db, i).lease_until for i in (unknown, other)} == {NOW + LEASE}
 
 
 def test_a_job_given_back_keeps_its_state_and_is_due_again(database: Database) -> None:
@@ -232,11 +235,12 @@ def test_whoever_was_rescued_from_begins_nothing(database: Database) -> None:
 def test_the_load_is_counted_by_what_waits_for_a_permit(database: Database) -> None:
     with database.transaction() as db:
         make_job(db, lease_owner=DISPATCHED)
-        make_job(db, JobState.POLLING, lease_owner=OWNER)
+        make_job(db, lease_owner=OWNER)
+        make_job(db, JobState.POLLING, lease_owner=DISPATCHED)
         make_job(db, JobState.SUBMITTING)
         make_job(db)
 
-        assert leases.load(db) == leases.Load(waiting=2, leased=3)
+        assert leases.load(db) == leases.Load(waiting=3, leased=4)
         assert sorted(leases.owners(db)) == [OWNER]
 
 

@@ -4,7 +4,6 @@ Nothing runs by itself: `work` claims what is due, now or later, and takes each 
 """
 
 import base64
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Row, select, update
 
+from jobs.clock import uptime
 from jobs.models import Attempt, Output, table
 from jobs.queue import intake, leases
 from jobs.queue.intake import NewJob
@@ -122,7 +122,7 @@ def workshop(
             **chosen,
         )
     )
-    r.leased_until = time.monotonic() + HOUR.total_seconds()
+    r.leased_until = uptime() + HOUR.total_seconds()
     r.keyring.register()
     for credential_id in r.keyring.ids:
         r.limiter.open(credential_id, quiet=HOUR)

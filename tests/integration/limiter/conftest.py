@@ -19,16 +19,25 @@ RATE = Rate(requests=20, window=timedelta(seconds=10))
 
 @dataclass
 class Hands:
-    """The hands of the server's clock and of this process's, which go together."""
+    """The hands of the server's clock and of this process's, which go together until one is set."""
 
     seconds: float
+    ahead: float = 0.0
+
+    def set_server(self, seconds: float) -> None:
+        """Put the server's clock forward, or back."""
+        self.ahead += seconds
+
+    def read_server(self) -> float:
+        """What the server's clock shows."""
+        return self.seconds + self.ahead
 
     def turn(self, seconds: float) -> None:
         """Let time pass."""
         self.seconds += seconds
 
     def read(self) -> float:
-        """What the clock shows."""
+        """What this process's clock shows."""
         return self.seconds
 
 
@@ -36,7 +45,7 @@ class Hands:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Hands:
     """A clock a little before a midnight."""
     hands = Hands(datetime(2026, 12, 31, 23, 59, 55, tzinfo=UTC).timestamp())
-    monkeypatch.setattr(server_mixin, "time", SimpleNamespace(time=hands.read))
+    monkeypatch.setattr(server_mixin, "time", SimpleNamespace(time=hands.read_server))
     told = SimpleNamespace(monotonic=hands.read, sleep=hands.turn)
     monkeypatch.setattr(permits, "time", told)
     return hands

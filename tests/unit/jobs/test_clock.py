@@ -1,7 +1,10 @@
+import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -99,6 +102,26 @@ def test_a_failed_question_is_raised_and_asked_again(times: Times) -> None:
         anchored.now()
 
     assert anchored.now() == START
+
+
+def test_the_time_is_counted_that_the_machine_slept(
+    times: Times, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if sys.platform != "linux":
+        pytest.skip("only Linux tells")
+    # Given a clock that goes on while the machine sleeps, and one that does not,
+    slept = SimpleNamespace(
+        CLOCK_BOOTTIME=time.CLOCK_BOOTTIME,
+        clock_gettime={time.CLOCK_BOOTTIME: 1000.0, time.CLOCK_MONOTONIC: 1000.0}.get,
+    )
+    monkeypatch.setattr(clock, "time", slept)
+    anchored = AnchoredClock(times.ask)
+    anchored.now()
+
+    # when the first has gone on alone,
+    slept.clock_gettime = {time.CLOCK_BOOTTIME: 1020.0, time.CLOCK_MONOTONIC: 1000.0}.get
+
+    assert anchored.now() == START + timedelta(seconds=20)
 
 
 def test_the_local_clock_is_aware_and_in_utc() -> None:
