@@ -1,7 +1,8 @@
 """Due rows -> Celery messages, only as many as can soon run. Nobody else sends work to Celery."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from celery import Celery
@@ -56,6 +57,7 @@ class Dispatcher:
         lease = self._settings.lease
         with self._database.transaction() as db:
             load = leases.load(db)
+            load = replace(load, waiting=max(load.waiting, self._slots_ahead(ready)))
             # What needs no permit goes on while all credentials rest.
             room = self._room(load, len(ready or self._keyring.ids))
             room_to_start = self._room(load, len(payers))
@@ -85,8 +87,8 @@ class Dispatcher:
             return room
         return 1 if now >= probe_at and not leases.is_starting(db) else 0
 
-    def _ready_credentials(self) -> Sequence[str] | None:
-        """The credentials whose next slot is so near that a job may wait for it.
+    def _ready_credentials(self) -> Mapping[str, timedelta] | None:
+        """The credentials whose next slot is so near that a job may wait for it, and how near.
 
         None when Redis is away, or no credential is known here.
         """
@@ -101,11 +103,16 @@ class Dispatcher:
             self._changes.say("limiter", str(error))
             return None
         self._changes.say("limiter", "ok")
-        return [
-            i
+        return {
+            i: gauge.free
             for i, gauge in gauges.items()
             if max(gauge.frozen, gauge.opens) < soon and gauge.free <= LONGEST
-        ]
+        }
+
+    def _slots_ahead(self, ready: Mapping[str, timedelta]) -> int:
+        """How many slots are taken that are still to come: somebody waits for each."""
+        seconds = sum(free.total_seconds() for free in ready.values())
+        return math.floor(seconds * self._settings.darkroom_rate.per_second)
 
     def _room(self, load: leases.Load, credentials: int) -> int:
         per_second = self._settings.darkroom_rate.per_second * credentials

@@ -1,15 +1,22 @@
-"""Fetching in the threads of one worker: few at once, and each address by one of them."""
+"""Fetching for the jobs of one worker: few at once, and each address by one of them.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Lock
+Fetches have threads of their own: no job need keep its thread, or its place among those that wait
+for a permit, while a host takes its time.
+"""
+
+from concurrent.futures import Future
+from threading import Condition, Thread
 
 from jobs.errors import DarkroomError
 from jobs.fetches import Fetcher
 from jobs.references import Fetched
 
-#: One thread of so many may fetch: slow hosts leave the others to paid calls.
+#: To so many threads for jobs comes one fetch.
 SHARE = 4
+#: How long a job waits in its thread for a place, and again for the end of the fetch.
+PATIENCE_SECONDS = 0.3
+
+Address = tuple[str, str]
 
 
 class Busy(DarkroomError):
@@ -20,27 +27,48 @@ class Busy(DarkroomError):
 
 
 class FetchDesk:
-    """Fetches, or says at once that there is no room; nobody waits in a thread."""
+    """Begins fetches, or says soon that there is no room; safe to share between threads."""
 
-    def __init__(self, fetcher: Fetcher, *, threads: int) -> None:
+    def __init__(
+        self, fetcher: Fetcher, *, threads: int, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
         self.fetcher = fetcher
+        self.patience_seconds = patience_seconds
         self._most = max(1, threads // SHARE)
-        self._lock = Lock()
-        self._under_way: set[tuple[str, str]] = set()
+        self._changed = Condition()
+        self._under_way: dict[Address, Future[str]] = {}
 
-    def fetch(self, project_id: str, reference: Fetched) -> str:
-        """The asset that it becomes; raises Busy, and what the fetcher raises."""
-        with self._place((project_id, str(reference))):
-            return self.fetcher.fetch(project_id, reference)
-
-    @contextmanager
-    def _place(self, what: tuple[str, str]) -> Iterator[None]:
-        with self._lock:
-            if what in self._under_way or len(self._under_way) >= self._most:
+    def begin(self, project_id: str, reference: Fetched) -> "Future[str]":
+        """The asset that it becomes, for all who ask meanwhile; raises Busy."""
+        address = project_id, str(reference)
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._has_room(address), self.patience_seconds):
                 raise Busy
-            self._under_way.add(what)
+            if address not in self._under_way:
+                fetch: Future[str] = Future()
+                # A daemon: a process that ends waits for no host.
+                Thread(
+                    target=self._run, args=(address, reference, fetch), name="fetch", daemon=True
+                ).start()
+                self._under_way[address] = fetch
+            return self._under_way[address]
+
+    def _has_room(self, address: Address) -> bool:
+        return address in self._under_way or len(self._under_way) < self._most
+
+    def _run(self, address: Address, reference: Fetched, fetch: "Future[str]") -> None:
+        project_id, _ = address
         try:
-            yield
-        finally:
-            with self._lock:
-                self._under_way.discard(what)
+            asset_id = self.fetcher.fetch(project_id, reference)
+        except BaseException as error:
+            self._end(address)
+            fetch.set_exception(error)
+        else:
+            self._end(address)
+            fetch.set_result(asset_id)
+
+    def _end(self, address: Address) -> None:
+        # Before it is told: whoever comes from then on wants a fetch of his own.
+        with self._changed:
+            del self._under_way[address]
+            self._changed.notify_all()

@@ -1,36 +1,27 @@
 """A job's input files, from where they lie into the request's body."""
 
 import io
-import random
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Row, select
+from sqlalchemy.exc import SQLAlchemyError
 
-from jobs import backoff
 from jobs.assets import assets_by_id
 from jobs.catalog.operation import Operation
-from jobs.errors import (
-    AddressRefused,
-    DarkroomError,
-    DownloadRefused,
-    InvalidJob,
-    JobError,
-    NotFound,
-    NotUploaded,
-    ObjectMissing,
-    Unreachable,
-)
+from jobs.errors import DarkroomError, NotFound, ObjectMissing
 from jobs.inputs import Needed, decoded
 from jobs.models import Job, Output, table
-from jobs.outcomes import Outcome, Refused, Snoozed, TryAgain
+from jobs.queue import leases, settling
 from jobs.queue.moves import Claim
 from jobs.references import (
     AssetReference,
     BucketReference,
     DataReference,
+    Fetched,
     OutputReference,
     Reference,
     WebReference,
@@ -38,69 +29,30 @@ from jobs.references import (
 )
 from jobs.stability.form import Body, InputFile, build
 from jobs.states import FINAL
-from workers.fetching import Busy
+from jobs.telemetry import log
+from workers.input_faults import (
+    InputGone,
+    InputNotYet,
+    InputRefused,
+    InputUnderWay,
+    fault_of,
+)
 from workers.resources import Resources
 
 JOB = table(Job)
 OUTPUT = table(Output)
 
-#: How long a job waits, at the most, for others that fetch, or for one whose output it needs.
-TURN_SECONDS = 4.0
+#: When a job is looked after whose fetch did not bring it back: the worker is gone, or the host is
+#: slower than most.
+OVERDUE = timedelta(seconds=45)
 
 
-class InputFault(DarkroomError):
-    """An input of the job cannot be used; nothing was paid."""
+class Slow(Exception):
+    """A fetch takes longer than a job waits in its thread."""
 
-    def outcome(self, claim: Claim) -> Outcome:
-        """What follows for the job."""
-        return Refused(
-            JobError(
-                code=self.code,
-                message=str(self),
-                error_class="user",
-                retryable=False,
-                charged="no",
-            )
-        )
-
-
-class InputGone(InputFault):
-    """An input of the job is not there."""
-
-    code = "input_gone"
-
-
-class InputRefused(InputFault):
-    """An input of the job is not one that may be used."""
-
-    code = "input_refused"
-
-
-class InputUnreachable(InputFault):
-    """An input of the job could not be fetched."""
-
-    code = "input_unreachable"
-
-    def outcome(self, claim: Claim) -> Outcome:
-        """Another try, some time later."""
-        error = JobError(
-            code=self.code,
-            message=str(self),
-            error_class="network",
-            retryable=True,
-            charged="no",
-        )
-        return TryAgain(error, backoff.delay(claim.refusals))
-
-
-class InputNotYet(InputFault):
-    """An input is being fetched, or made, by somebody else."""
-
-    code = "input_not_yet"
-
-    def outcome(self, claim: Claim) -> Outcome:
-        """Later, without a try being spent."""
-        return Snoozed(timedelta(seconds=TURN_SECONDS * random.uniform(0.25, 1.0)))
+    def __init__(self, fetch: "Future[str]") -> None:
+        super().__init__()
+        self.fetch = fetch
 
 
 def build_body(r: Resources, operation: Operation, claim: Claim) -> Body:
@@ -126,14 +78,13 @@ def open_input(
         return
     try:
         found = find(r, claim, reference)
-    except Busy as error:
-        raise InputNotYet from error
-    except (Unreachable, NotUploaded) as error:
-        raise InputUnreachable(f"{name}: {error}") from error
-    except NotFound as error:
-        raise InputGone(f"{name}: {error}") from error
-    except (AddressRefused, DownloadRefused, InvalidJob) as error:
-        raise InputRefused(f"{name}: {error}") from error
+    except Slow as slow:
+        park(r, claim, name, slow.fetch)
+        raise InputUnderWay from slow
+    except DarkroomError as error:
+        if (fault := fault_of(name, error)) is None:
+            raise
+        raise fault from error
     # It was checked when the job came, unless it was not here then.
     assert reference is not None
     if faults := Needed(name, operation, name, reference).rule_faults(found):
@@ -158,8 +109,37 @@ def find(r: Resources, claim: Claim, reference: Reference | None) -> Row[Any]:
                 own = select(JOB.c.created_at).where(JOB.c.id == claim.id)
                 submitted_at = db.execute(own).scalar_one()
             known = r.fetches.fetcher.known(claim.project_id, reference, submitted_at)
-            return find_asset(r, claim, known or r.fetches.fetch(claim.project_id, reference))
+            return find_asset(r, claim, known or fetched(r, claim, reference))
     raise NotFound("it is no reference")
+
+
+def fetched(r: Resources, claim: Claim, reference: Fetched) -> str:
+    """The asset that it becomes, if that takes no time; raises Slow, Busy and what a fetch does."""
+    fetch = r.fetches.begin(claim.project_id, reference)
+    if not wait([fetch], r.fetches.patience_seconds).done:
+        raise Slow(fetch)
+    return fetch.result()
+
+
+def park(r: Resources, claim: Claim, name: str, fetch: "Future[str]") -> None:
+    """Give the job back until the fetch has ended: what it comes to is settled then."""
+    r.persist(lambda db, now: leases.give_back(db, claim, now + OVERDUE))
+    fetch.add_done_callback(lambda ended: go_on(r, claim, name, ended))
+
+
+def go_on(r: Resources, claim: Claim, name: str, fetch: "Future[str]") -> None:
+    """Make a parked job due, or settle that its fetch failed; not if somebody else took it."""
+    error = fetch.exception()
+    fault = fault_of(name, error) if error else None
+    outcome = fault.outcome(claim) if fault else None
+    try:
+        if outcome is None:
+            r.persist(lambda db, now: leases.call_back(db, claim, now))
+        else:
+            r.persist_with(settling.settle_all, (claim, outcome))
+    except (RuntimeError, SQLAlchemyError):
+        # The process ends: the job is overdue some time, and its input is fetched again.
+        log.debug("fetch_untold", job=claim.id)
 
 
 def find_asset(r: Resources, claim: Claim, asset_id: str) -> Row[Any]:

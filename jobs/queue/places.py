@@ -6,9 +6,10 @@ for many jobs: with what is known `lately` a place is found without a question.
 """
 
 from bisect import bisect_left
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, true
@@ -16,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, true
 from jobs.lately import Lately
 from jobs.models import Tally, table
 from jobs.queue import lanes
-from jobs.queue.lanes import Lane, startable
+from jobs.queue.lanes import FRONT, Lane, startable
 from jobs.queue.moves import JOB
 from jobs.queue.shares import Shares
 from jobs.queue.turns import Party
@@ -57,8 +58,12 @@ def jobs_ahead(db: Connection, job: Row[Any], lately: Lately) -> int:
     if job.fronted_at is not None:
         later: int = sum(moved_at > job.fronted_at for moved_at in fronted)
         return higher + later
+    fronts = lately.recall(("fronts", *at), lambda: _fronts(db, *at))
+    before = takewhile(lambda lane: lane.batch_key != job.batch_key, fronts)
     own = _in_own_queue(db, job, lately)
-    return higher + len(fronted) + own + _beside(db, job, own, lately)
+    ahead = higher + len(fronted) + sum(_waiting(db, lane, lately) for lane in before) + own
+    keys = {lane.batch_key for lane in fronts}
+    return ahead if job.batch_key in keys else ahead + _beside(db, job, own, keys, lately)
 
 
 def _above(db: Connection, priority: int, project_id: str) -> int:
@@ -77,6 +82,13 @@ def _fronted(db: Connection, priority: int, project_id: str) -> list[datetime]:
     moved = _at(priority, project_id, JOB.c.fronted_at.is_not(None))
     newest = startable(JOB.c.fronted_at).where(moved).order_by(JOB.c.fronted_at.desc())
     return list(db.execute(newest.limit(MOST_COUNTED)).scalars())
+
+
+def _fronts(db: Connection, priority: int, project_id: str) -> list[Lane]:
+    """The batches that were moved to the front, as they take their turns."""
+    fronts = lanes.fronts(db, priority, Shares(db)).get(project_id, [])
+    found = [front.lane for front in fronts if front.lane.batch_key != FRONT and front.room != 0]
+    return found[:MOST_BATCHES]
 
 
 def _in_own_queue(db: Connection, job: Row[Any], lately: Lately) -> int:
@@ -110,7 +122,7 @@ def _extent(db: Connection, lane: Lane) -> Extent:
     return Extent(first.row, first.due_at, last.due_at, int(queued))
 
 
-def _beside(db: Connection, job: Row[Any], own: int, lately: Lately) -> int:
+def _beside(db: Connection, job: Row[Any], own: int, fronts: Container[str], lately: Lately) -> int:
     """What other batches start meanwhile: as many for each turn as they weigh."""
     if not own:
         return 0
@@ -119,10 +131,9 @@ def _beside(db: Connection, job: Row[Any], own: int, lately: Lately) -> int:
     weight = next((party.weight for party in parties if party.key == job.batch_key), 1)
     ahead = 0
     for party in parties:
-        if party.key != job.batch_key and party.room != 0:
+        if party.key != job.batch_key and party.key not in fronts and party.room != 0:
             lane = Lane(job.priority, job.project_id, party.key)
-            waiting = lately.recall(("waiting", lane), partial(_waiting, db, lane))
-            ahead += min(waiting, own * party.weight // weight)
+            ahead += min(_waiting(db, lane, lately), own * party.weight // weight)
     return ahead
 
 
@@ -136,8 +147,8 @@ def _parties(db: Connection, priority: int, project_id: str) -> list[Party]:
     return parties
 
 
-def _waiting(db: Connection, lane: Lane) -> int:
-    return _count(db, _in(lane))
+def _waiting(db: Connection, lane: Lane, lately: Lately) -> int:
+    return lately.recall(("waiting", lane), lambda: _count(db, _in(lane)))
 
 
 def _at(priority: int, project_id: str, more: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -145,7 +156,9 @@ def _at(priority: int, project_id: str, more: ColumnElement[bool]) -> ColumnElem
 
 
 def _in(lane: Lane) -> ColumnElement[bool]:
-    return _at(lane.priority, lane.project_id, JOB.c.batch_key == lane.batch_key)
+    """What takes its turn there: a job that was moved to the front does not."""
+    in_turn = and_(JOB.c.batch_key == lane.batch_key, JOB.c.fronted_at.is_(None))
+    return _at(lane.priority, lane.project_id, in_turn)
 
 
 def _count(db: Connection, which: ColumnElement[bool]) -> int:

@@ -122,6 +122,36 @@ def test_begun_jobs_make_room_for_others(post: Post) -> None:
     assert post.due() == 100 - WAITING - 5
 
 
+def test_results_that_are_slow_to_arrive_hold_nobody_up(post: Post) -> None:
+    # Given as many results as there is room for, which workers read at the moment,
+    post.submit(100)
+    dispatcher = post.dispatcher()
+    dispatcher.step()
+    with post.database.transaction() as db:
+        db.execute(update(JOB).where(JOB.c.lease_owner == DISPATCHED).values(state="polling"))
+        leases.take(db, post_ids(db), post.database.now(), owner="worker", lease=HOUR)
+
+    # when it looks again, then the next ones are sent.
+    dispatcher.step()
+    assert len(post.dispatched()) == WAITING
+
+
+def test_polls_that_wait_for_their_slots_leave_no_room(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a rate so slow that no slot comes during the test, and polls that wait for theirs,
+    monkeypatch.setattr("workers.dispatcher.LONGEST", HOUR)
+    post.limiter = Limiter(post.redis, Rate(requests=10, window=HOUR))
+    for _ in range(LEAST_WAITING + 1):
+        reserved = post.limiter.reserve(post.keyring.ids, longest=HOUR)
+        assert isinstance(reserved, Permit)
+    post.submit(100)
+
+    # when it looks, then it says that there is more to do, and sends nothing.
+    assert post.dispatcher(darkroom_rate="10/3600s").step() is True
+    assert post.dispatched() == set()
+
+
 def post_ids(db: Any) -> list[str]:
     """The ids of all dispatched jobs."""
     return list(db.execute(select(JOB.c.id).where(JOB.c.lease_owner == DISPATCHED)).scalars())

@@ -12,14 +12,15 @@ from jobs.durations import Histogram
 from jobs.forecast import DURATION, POLL_LATENESS, SYNC_TAIL, Forecaster
 from jobs.lately import Lately
 from jobs.models import DEFAULT_PROJECT
-from jobs.queue import brakes, desk, places
+from jobs.queue import brakes, desk, leases, places
 from jobs.queue.moves import JOB
 from jobs.settings import read_settings
 from jobs.states import JobState
-from tests.factories import ATTEMPT, NOW, make_batch, make_job, read_batch, read_job
+from tests.factories import ATTEMPT, LEASE, NOW, make_batch, make_job, read_batch, read_job
 
 S = JobState
 SYNC = "generate/core"
+HOUR = 3600.0
 
 
 @pytest.fixture
@@ -65,6 +66,50 @@ def test_batches_beside_a_job_start_as_many_as_they_weigh_meanwhile(database: Da
         make_job(db, batch_id=short, row=0)
 
         assert ahead(db, jobs[4]) == 4 + 8 + 1
+
+
+def rows_of(db: Connection, batch_id: str, number: int) -> list[str]:
+    """So many jobs of a batch, due one after the other."""
+    return [make_job(db, batch_id=batch_id, row=row, due_at=at(row)) for row in range(number)]
+
+
+def is_told_its_place(db: Connection, ids: list[str]) -> None:
+    """Claim all; each job was told before which one it would be."""
+    told = {job_id: ahead(db, job_id) for job_id in ids}
+    claimed = leases.claim_due(db, at(HOUR), limit=len(ids), lease=LEASE)
+    assert [told[job_id] for job_id in claimed] == list(range(len(ids)))
+
+
+def test_batches_in_front_are_started_whole_and_the_last_one_moved_comes_first(
+    database: Database,
+) -> None:
+    with database.transaction() as db:
+        plain, first, second = (make_batch(db) for _ in range(3))
+        ids = [job_id for batch_id in (plain, first, second) for job_id in rows_of(db, batch_id, 4)]
+        batches.front(db, DEFAULT_PROJECT, first, at(1))
+        batches.front(db, DEFAULT_PROJECT, second, at(2))
+
+        is_told_its_place(db, ids)
+
+
+def test_jobs_in_front_are_counted_once(database: Database) -> None:
+    with database.transaction() as db:
+        in_front, plain = make_batch(db), make_batch(db)
+        moved, others = rows_of(db, in_front, 6), rows_of(db, plain, 6)
+        batches.front(db, DEFAULT_PROJECT, in_front, at(1))
+        for moment, job_id in enumerate([others[1], moved[2], others[3]]):
+            desk.front(db, DEFAULT_PROJECT, job_id, at(moment))
+
+        is_told_its_place(db, [*moved, *others])
+
+
+def test_a_paused_batch_in_front_is_before_nobody(database: Database) -> None:
+    with database.transaction() as db:
+        paused, going = make_batch(db, paused_at=NOW), make_batch(db)
+        rows_of(db, paused, 3)
+        batches.front(db, DEFAULT_PROJECT, paused, NOW)
+
+        is_told_its_place(db, rows_of(db, going, 3))
 
 
 def test_far_behind_the_rows_tell_the_place(
