@@ -5,25 +5,34 @@ The database knows a credential by its fingerprint, and keeps the key itself onl
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import Connection, Row, func, or_, select, union_all, update
 
 from jobs.db import Database, ensure
-from jobs.errors import NotFound
-from jobs.models import Credential, table
+from jobs.errors import Conflict, NotFound
+from jobs.models import Credential, Job, table
+from jobs.states import JobState
 from jobs.vault import Vault
 
 CREDENTIAL = table(Credential)
+JOB = table(Job)
 #: How long a look at the database is good for, in seconds.
 FRESH_SECONDS = 1.0
 #: `stop_reason` of a credential whose account is empty, whose key was refused, and of one that a
 #: person stopped: each takes the place of those before it.
 NO_FUNDS, BAD_KEY, BY_HAND = "funds", "key", "by hand"
 STOP_REASONS = (NO_FUNDS, BAD_KEY, BY_HAND)
+#: The jobs that wait for a credential: apart, each has an index of its own.
+WAITING = union_all(
+    select(JOB.c.estimated_milli).where(JOB.c.state == JobState.QUEUED, JOB.c.due_at.is_not(None)),
+    select(JOB.c.estimated_milli).where(JOB.c.state == JobState.HELD, JOB.c.held_for == "funds"),
+).subquery()
+#: What the cheapest of them costs; 0 if there is none.
+CHEAPEST = select(func.coalesce(func.min(WAITING.c.estimated_milli), 0)).scalar_subquery()
 
 
 def fingerprint(key: str) -> str:
@@ -119,6 +128,18 @@ def list_credentials(db: Connection) -> list[Row[*tuple[Any, ...]]]:
     return list(db.execute(select(CREDENTIAL).order_by(CREDENTIAL.c.created_at)))
 
 
+def get_credential(db: Connection, name_or_id: str) -> Row[*tuple[Any, ...]]:
+    """A credential by its id, or by a name that no other has; raises NotFound and Conflict."""
+    is_meant = (CREDENTIAL.c.id == name_or_id) | (CREDENTIAL.c.name == name_or_id)
+    found = db.execute(select(CREDENTIAL).where(is_meant)).all()
+    meant = [row for row in found if row.id == name_or_id] or found
+    if not meant:
+        raise NotFound(f"there is no credential {name_or_id}")
+    if len(meant) > 1:
+        raise Conflict(f"{len(meant)} credentials are called {name_or_id!r}: say which by its id")
+    return meant[0]
+
+
 def stopped_credentials(db: Connection) -> dict[str, str]:
     """The credentials that may not be used, with the reasons."""
     rows = db.execute(
@@ -142,32 +163,24 @@ def stop(db: Connection, credential_id: str, reason: str, now: datetime) -> bool
 
 
 def start(db: Connection, credential_id: str) -> None:
-    """Use a credential again; raises NotFound."""
-    done = db.execute(
+    """Use a credential again."""
+    db.execute(
         update(CREDENTIAL)
         .where(CREDENTIAL.c.id == credential_id)
         .values(stopped_at=None, stop_reason=None)
     )
-    if done.rowcount != 1:
-        raise NotFound(f"there is no credential {credential_id}")
 
 
 def pause(db: Connection, credential_id: str, now: datetime | None) -> None:
-    """Pay nothing more with it, and go on asking for what it paid; None goes on.
-
-    Raises NotFound.
-    """
-    done = db.execute(
-        update(CREDENTIAL).where(CREDENTIAL.c.id == credential_id).values(paused_at=now)
-    )
-    if done.rowcount != 1:
-        raise NotFound(f"there is no credential {credential_id}")
+    """Pay nothing more with it, and go on asking for what it paid; None goes on."""
+    db.execute(update(CREDENTIAL).where(CREDENTIAL.c.id == credential_id).values(paused_at=now))
 
 
 def record_balance(db: Connection, credential_id: str, milli: int, now: datetime) -> None:
     """Keep what the API says is left; credits start a credential again that a check had stopped.
 
-    One that a person stopped stays so.
+    One without funds pays again once it has enough for any job that waits; one that a person
+    stopped stays so.
     """
     db.execute(
         update(CREDENTIAL)
@@ -175,8 +188,19 @@ def record_balance(db: Connection, credential_id: str, milli: int, now: datetime
         .values(balance_milli=milli, checked_at=now)
     )
     if milli > 0:
+        may_pay = (CREDENTIAL.c.stop_reason == NO_FUNDS) & (milli >= CHEAPEST)
         db.execute(
             update(CREDENTIAL)
-            .where(CREDENTIAL.c.id == credential_id, CREDENTIAL.c.stop_reason != BY_HAND)
+            .where(
+                CREDENTIAL.c.id == credential_id, may_pay | (CREDENTIAL.c.stop_reason == BAD_KEY)
+            )
             .values(stopped_at=None, stop_reason=None)
         )
+
+
+def balances_to_spend(db: Connection, credential_ids: Collection[str]) -> list[int | None]:
+    """What is left on those of the credentials that may pay; None where that is not known."""
+    rows = db.execute(select(CREDENTIAL).where(CREDENTIAL.c.id.in_(credential_ids))).all()
+    barred = {row.id for row in rows if row.stopped_at is not None or row.paused_at is not None}
+    told = {row.id: row.balance_milli for row in rows}
+    return [told.get(i) for i in credential_ids if i not in barred]

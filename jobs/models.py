@@ -285,6 +285,7 @@ class Job(SQLModel, table=True):
     #: Others wait for its end.
     awaited_at: datetime | None = Field(default=None, sa_type=UtcTime)
     created_at: datetime = Field(sa_type=UtcTime)
+    #: The first paid call with these parameters; what an earlier one brings is not what is wanted.
     started_at: datetime | None = Field(default=None, sa_type=UtcTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcTime)
     #: Who else is to be told of it, besides the project's own endpoints.

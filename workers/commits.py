@@ -45,10 +45,12 @@ class Notice:
         self._waiting = waiting
 
     def withdraw(self) -> bool:
-        """Whether it was not committed, and will not be; an error counts as that, too."""
-        if self._committer.withdraw(self._waiting):
-            return True
-        return self._waiting.future.exception() is not None
+        """Whether nobody has begun to commit it, and nobody will."""
+        return self._committer.withdraw(self._waiting)
+
+    def is_committed(self) -> bool:
+        """Whether one that was begun surely was; after an error nobody knows."""
+        return self._waiting.future.exception() is None
 
 
 class Committer:
@@ -73,7 +75,8 @@ class Committer:
         """Run `change(connection, now)` and return its result once it is committed.
 
         It may run twice if a neighbour in its transaction fails, so it must do nothing but use
-        the connection. Raises what the change, or the database, raises.
+        the connection; and, since that may be a commit whose answer was lost, find out by a fence
+        that it is done already. Raises what the change, or the database, raises.
         """
         return self.join(each, change)
 

@@ -43,6 +43,7 @@ from jobs.telemetry import log
 from workers import inputs
 from workers.answers import RESULT_LIFE, network_error, read_create, read_poll, result_expired
 from workers.delivery import deliver
+from workers.input_faults import InputFault
 from workers.recovery import adopt_late, recover
 from workers.resources import Resources
 
@@ -170,6 +171,7 @@ def settle(r: Resources, operation: Operation, claim: Claim, outcome: Outcome) -
         crash_point("before_final_commit")
     r.persist_with(settling.settle_all, (claim, outcome))
     if isinstance(outcome, Stored) and claim.attempt_id is not None:
+        # Also where somebody else has the job by now: whoever looks finds it in the bucket.
         r.spool.discard(claim.attempt_id)
 
 
@@ -186,7 +188,8 @@ def store(r: Resources, operation: Operation, claim: Claim) -> tuple[Claim, Outc
         outcome = deliver(r, operation, received)
     finally:
         is_untold = notice.withdraw()
-        if is_untold and not isinstance(outcome, Stored):
+        is_lost = not is_untold and not notice.is_committed()
+        if is_lost or (is_untold and not isinstance(outcome, Stored)):
             r.persist_with(settling.settle_all, (claim, Received()))
             is_untold = False
     return claim if is_untold else received, outcome
@@ -203,7 +206,7 @@ def submit(r: Resources, operation: Operation, claim: Claim) -> Outcome | None:
         return Unfunded(NO_CREDENTIAL)
     try:
         body = inputs.build_body(r, operation, claim)
-    except inputs.InputFault as error:
+    except InputFault as error:
         return error.outcome(claim)
     with closing(body):
         lead, is_urgent = r.leads.seconds, claim.priority >= INTERACTIVE

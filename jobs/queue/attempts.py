@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, and_, insert, select, update
 
-from jobs.models import Attempt, new_id, table
+from jobs.models import new_id
 from jobs.queue.brakes import may_begin
+from jobs.queue.learning import ATTEMPT, learn_answer
 from jobs.queue.moves import (
     CLAIM_COLUMNS,
     JOB,
@@ -17,27 +18,12 @@ from jobs.queue.moves import (
     move,
     write_event,
 )
-from jobs.queue.together import Contested, Move, move_each
+from jobs.queue.together import Move, move_each
 from jobs.states import JobState
 
-ATTEMPT = table(Attempt)
-
 INSERT_ATTEMPT = insert(ATTEMPT)
-#: The first answer to an attempt.
-LEARN = (
-    update(ATTEMPT)
-    .where(
-        ATTEMPT.c.id == bindparam("attempt"),
-        ATTEMPT.c.accepted_at.is_(None),
-        ATTEMPT.c.received_at.is_(None),
-    )
-    .values(
-        accepted_at=bindparam("accepted"),
-        received_at=bindparam("received"),
-        result_id=bindparam("result"),
-    )
-)
-
+#: An attempt at what its job asks for now: a person may have changed the parameters since.
+IS_STILL_WANTED = and_(ATTEMPT.c.job_id == JOB.c.id, ATTEMPT.c.begun_at >= JOB.c.started_at)
 #: How long a job waits for bytes that a worker has received, and of which nobody has heard since.
 DELIVERY_PATIENCE = timedelta(minutes=10)
 
@@ -136,56 +122,11 @@ def intent_row(intent: Intent, begun: Claim, now: datetime) -> dict[str, Any]:
     }
 
 
-def note_attempt(db: Connection, claim: Claim, **facts: Any) -> None:
-    """Add facts to the claim's attempt; what is known already stays."""
-    if claim.attempt_id is None:
-        return
-    db.execute(
-        update(ATTEMPT)
-        .where(ATTEMPT.c.id == claim.attempt_id)
-        .values({name: func.coalesce(ATTEMPT.c[name], value) for name, value in facts.items()})
-    )
-
-
-def learn_answer(
-    db: Connection, claim: Claim, now: datetime, *, result_id: str | None = None
-) -> int:
-    """`learn_answers` for one attempt."""
-    return learn_answers(db, [(claim, result_id)], now)[0]
-
-
-def learn_answers(
-    db: Connection, answers: Sequence[tuple[Claim, str | None]], now: datetime
-) -> list[int]:
-    """Write down that attempts were answered, and so paid: with an id, or with the bytes (None).
-
-    Returns for each the thousandths of a credit that are news: an answer may be learned twice, by
-    a slow worker and by its heir, but it is paid once. Raises Contested as `move_each` does.
-    """
-    facts = [
-        {
-            "attempt": claim.attempt_id,
-            "accepted": None if result_id is None else now,
-            "received": now if result_id is None else None,
-            "result": result_id,
-        }
-        for claim, result_id in sorted(answers, key=lambda answer: answer[0].attempt_id or "")
-    ]
-    first = db.execute(LEARN, facts).rowcount
-    if first == len(answers):
-        return [claim.estimated_milli for claim, _ in answers]
-    if len(answers) > 1:
-        raise Contested(f"{first} of {len(answers)} answers are news")
-    for claim, result_id in answers:
-        column = ATTEMPT.c.received_at if result_id is None else ATTEMPT.c.accepted_at
-        note_attempt(db, claim, **{column.name: now})
-    return [0] * len(answers)
-
-
 def usable_attempts(db: Connection, job_id: str) -> Sequence[Any]:
     """The job's attempts that may have been paid and were not used, the newest first."""
     return db.execute(
         select(ATTEMPT)
+        .join(JOB, IS_STILL_WANTED)
         .where(
             ATTEMPT.c.job_id == job_id,
             ATTEMPT.c.refused_at.is_(None),
@@ -239,12 +180,14 @@ def offer_late(
     db: Connection, claim: Claim, target: JobState, now: datetime, *, result_id: str | None = None
 ) -> bool:
     """Hand what a fenced-off worker got to the job, if it waits for nobody else's answer."""
+    is_wanted = select(ATTEMPT.c.id).where(ATTEMPT.c.id == claim.attempt_id, IS_STILL_WANTED)
     row = db.execute(
         select(*CLAIM_COLUMNS)
         .where(
             JOB.c.id == claim.id,
             JOB.c.lease_owner.is_(None),
             JOB.c.state.in_([JobState.QUEUED, JobState.HELD]),
+            is_wanted.exists(),
         )
         .with_for_update()
     ).one_or_none()

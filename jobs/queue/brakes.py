@@ -70,9 +70,14 @@ def _set_project(db: Connection, project_id: str, paused_at: Any) -> None:
     db.execute(update(PROJECT).where(PROJECT.c.id == project_id).values(paused_at=paused_at))
 
 
+def all_paused_at(db: Connection) -> datetime | None:
+    """Since when nothing is to be started by anybody; None while it may be."""
+    return db.execute(select(BRAKE.c.paused_at).limit(1)).scalar()
+
+
 def is_all_paused(db: Connection) -> bool:
     """Whether nothing is to be started by anybody."""
-    return db.execute(select(BRAKE.c.id).limit(1)).first() is not None
+    return all_paused_at(db) is not None
 
 
 def may_begin(db: Connection, claims: Sequence[Claim], now: datetime) -> frozenset[str]:

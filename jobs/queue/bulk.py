@@ -10,14 +10,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, select, update
 
 from jobs.errors import Conflict
 from jobs.queue.dispatch import lock
 from jobs.queue.many import move_all, release_budgets
 from jobs.queue.moves import BATCH, JOB, NOT_BEGUN, WITHOUT_RESERVE
 from jobs.queue.reopening import reopened
-from jobs.queue.starting import release_started
+from jobs.queue.starting import release_started, startable
 from jobs.states import JobState
 
 #: Jobs changed in one transaction: others wait for SQLite's writer no longer than that takes.
@@ -52,7 +52,8 @@ def begin(db: Connection, batch_id: str, verb: Bulk, now: datetime) -> None:
         raise Conflict(f"the batch has a {batch.bulk_verb} under way; ask again when it is over")
     values: dict[str, Any] = {"bulk_verb": verb, "bulk_since": now, "bulk_after": None}
     if verb == Bulk.CANCEL:
-        values["canceled_at"] = func.coalesce(BATCH.c.canceled_at, now)
+        # The last time: what was retried after an earlier one is canceled, too.
+        values["canceled_at"] = now
     db.execute(update(BATCH).where(BATCH.c.id == batch_id).values(values))
 
 
@@ -63,8 +64,7 @@ def go_on(db: Connection, batch_id: str, now: datetime, *, limit: int = JOBS_AT_
         case None:
             return Piece(0, is_over=True)
         case Bulk.START:
-            changed = release_started(db, batch_id, now, limit=limit)
-            piece = Piece(changed, is_over=changed == 0)
+            piece = _start(db, batch_id, now, limit)
         case Bulk.CANCEL:
             piece = _cancel(db, batch_id, now, limit)
         case Bulk.RETRY:
@@ -94,6 +94,13 @@ def _locked(db: Connection, batch_id: str) -> Row[Any]:
     return db.execute(select(BATCH).where(BATCH.c.id == batch_id).with_for_update()).one()
 
 
+def _start(db: Connection, batch_id: str, now: datetime, limit: int) -> Piece:
+    if changed := release_started(db, batch_id, now, limit=limit):
+        return Piece(changed, is_over=False)
+    # What somebody else has locked at this moment is left for the next piece.
+    return Piece(0, is_over=db.execute(startable(batch_id).limit(1)).first() is None)
+
+
 def _cancel(db: Connection, batch_id: str, now: datetime, limit: int) -> Piece:
     for state in (JobState.QUEUED, JobState.WAITING, JobState.HELD):
         rows = lock(db, _in_state(batch_id, state, JOB.c.held_for).limit(limit))
@@ -103,7 +110,6 @@ def _cancel(db: Connection, batch_id: str, now: datetime, limit: int) -> Piece:
             ids = [row.id for row in rows]
             changed = move_all(db, ids, state, JobState.CANCELED, now, verb="canceled")
             return Piece(changed, is_over=False)
-    # What somebody else has locked at this moment is left for the next piece.
     left = (_in_state(batch_id, state).limit(1) for state in NOT_BEGUN)
     return Piece(0, is_over=not any(db.execute(one).first() for one in left))
 

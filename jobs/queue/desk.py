@@ -62,7 +62,10 @@ def retry(
     *,
     params: dict[str, Any] | None = None,
 ) -> None:
-    """Open a job again that ended without success; raises Conflict for any other."""
+    """Open a job again that ended without success; raises Conflict for any other.
+
+    With other parameters it starts anew: the answers to its earlier calls are of no use then.
+    """
     claim = find(db, project_id, job_id)
     if claim.state == JobState.HELD:
         raise Conflict("a held job goes on by itself, or is resolved if it is held as uncertain")
@@ -70,7 +73,9 @@ def retry(
         raise Conflict(
             f"only a failed, canceled or skipped job can be retried, not a {claim.state} one"
         )
-    changes = {} if params is None else priced(claim.operation, params)
+    changes = {}
+    if params is not None and params != claim.params:
+        changes = priced(claim.operation, params) | {"started_at": None}
     price = changes.get("estimated_milli", claim.estimated_milli)
     if not reserve_budget(db, claim.batch_id, price):
         raise Conflict("the batch's budget has no room for it")
@@ -114,10 +119,22 @@ def resolve(
     )
 
 
-def release_funded(db: Connection, now: datetime, *, limit: int = 500) -> int:
-    """Queue jobs again that were held for want of funds; to be called when there are some."""
-    held = _held("funds").limit(limit)
-    ids = [row.id for row in lock(db, held)]
+def awaits_funds(db: Connection) -> bool:
+    """Whether any job is held for want of funds."""
+    return db.execute(_held("funds").limit(1)).first() is not None
+
+
+def release_funded(
+    db: Connection, now: datetime, *, most_milli: int | None = None, limit: int = 500
+) -> int:
+    """Queue jobs again that were held for want of funds; to be called when there are some.
+
+    Those that cost more than `most_milli` stay: they would be refused again.
+    """
+    held = _held("funds")
+    if most_milli is not None:
+        held = held.where(JOB.c.estimated_milli <= most_milli)
+    ids = [row.id for row in lock(db, held.limit(limit))]
     return move_all(db, ids, JobState.HELD, JobState.QUEUED, now, verb="funded", **reopened(now))
 
 

@@ -114,7 +114,8 @@ def update_statement(columns: tuple[str, ...]) -> Update:
     # A charge may have been added by a worker that was fenced off, without the row being ours.
     values["charged_milli"] = JOB.c.charged_milli + bindparam("new_charged_milli")
     if "started_at" in columns:
-        values["started_at"] = func.coalesce(JOB.c.started_at, bindparam("new_started_at"))
+        new = bindparam("new_started_at", type_=JOB.c.started_at.type)
+        values["started_at"] = func.coalesce(JOB.c.started_at, new)
     return (
         update(JOB)
         .where(

@@ -13,6 +13,7 @@ from jobs.limiter.permits import Limiter, NotNow, Permit
 from tests.integration.sandbox.caller import Caller, running
 from tests.integration.workshop import PATIENCE, Workshop, workshop
 from workers.maintenance.accountant import check_balances
+from workers.maintenance.releaser import release_held_jobs
 
 MINUTE = timedelta(seconds=60)
 
@@ -118,3 +119,66 @@ def test_a_check_asks_for_those_that_a_refusal_stopped(shop: Workshop, reason: s
     with database.reading() as db:
         assert bool(stopped_credentials(db)) == is_by_hand
     assert (shop.sent() == 0) == is_by_hand
+
+
+def check(shop: Workshop) -> int:
+    """What the beat does each minute: ask, and let go on what was held; returns how many."""
+    # A slot may be missed on a busy machine.
+    for _ in range(PATIENCE):
+        check_balances(shop.r.database, teller_of(shop))
+    return release_held_jobs(shop.r.database, shop.r.keyring.ids)
+
+
+@pytest.fixture
+def poor(sqlite_url: str, redis_url: str, tmp_path: Path) -> Iterator[Workshop]:
+    """A worker whose account has 4 credits."""
+    with (
+        running("--credits", "4") as api,
+        workshop(api, database_url=sqlite_url, redis_url=redis_url, home=tmp_path) as made,
+    ):
+        yield made
+
+
+def test_held_jobs_stay_in_peace_until_there_is_enough_for_them(poor: Workshop) -> None:
+    # Given two jobs at 3 credits, of which the account could pay one,
+    ids = [poor.submit(), poor.submit()]
+    poor.work()
+    assert sorted(poor.job(i).state for i in ids) == ["held", "succeeded"]
+
+    # when the one that is left is too little, then nothing is tried with it,
+    assert check(poor) == 0
+    assert poor.r.keyring.usable() == ()
+
+    # when somebody buys more, then the other job goes on.
+    poor.api.post_json("/_sandbox/credits", {"key": poor.api.key, "credits": 2})
+    assert check(poor) == 1
+    poor.work()
+    assert [poor.job(i).state for i in ids] == ["succeeded"] * 2
+
+
+def test_a_dear_job_waits_in_peace_beside_cheap_ones(poor: Workshop) -> None:
+    # Given a job that is too dear, and a cheap one that the account can pay,
+    dear = poor.submit("generate/ultra")
+    poor.work()
+    assert poor.job(dear).held_for == "funds"
+    cheap = poor.submit()
+
+    # when the credential pays again, then only for the cheap one,
+    assert check(poor) == 0
+    poor.work()
+    assert (poor.job(dear).state, poor.job(cheap).state) == ("held", "succeeded")
+
+    # and credits that are bought while it is not stopped are noticed, too.
+    poor.api.post_json("/_sandbox/credits", {"key": poor.api.key, "credits": 9})
+    assert poor.r.keyring.usable() == poor.r.keyring.ids
+    assert check(poor) == 1
+
+
+def test_another_credential_is_tried_though_nobody_knows_its_balance(poor: Workshop) -> None:
+    dear = poor.submit("generate/ultra")
+    poor.work()
+    assert check(poor) == 0
+
+    released = release_held_jobs(poor.r.database, (*poor.r.keyring.ids, "another"))
+
+    assert (released, poor.job(dear).state) == (1, "queued")

@@ -12,7 +12,8 @@ from jobs.credentials import (
     stopped_credentials,
 )
 from jobs.db import Database
-from tests.factories import NOW
+from jobs.states import JobState
+from tests.factories import NOW, make_job
 
 
 @pytest.fixture
@@ -65,6 +66,28 @@ def test_a_graver_reason_takes_the_place_of_another(
 
     assert reason_of(database) == stays
     assert news == [True, stays != before]
+
+
+@pytest.mark.parametrize("reason", [NO_FUNDS, BAD_KEY])
+@pytest.mark.parametrize(
+    ("left", "costs", "starts"), [(2000, 3000, False), (2000, 2000, True), (2000, None, True)]
+)
+def test_what_is_left_starts_a_credential_if_it_is_enough_for_any_job(
+    database: Database, keyring: Keyring, reason: str, left: int, costs: int | None, starts: bool
+) -> None:
+    # Given jobs that wait, one of them dear, and one held, and one that does not wait,
+    stopped(database, keyring, reason)
+    with database.transaction() as db:
+        make_job(db, JobState.SUCCEEDED, estimated_milli=1)
+        if costs is not None:
+            make_job(db, estimated_milli=25_000)
+            make_job(db, JobState.HELD, held_for="funds", estimated_milli=costs)
+
+        # when some credits are left, then a key that was refused is good,
+        record_balance(db, keyring.ids[0], left, NOW)
+
+    # and an account that was too poor is asked to pay only if it can.
+    assert reason_of(database) == (None if starts or reason == BAD_KEY else NO_FUNDS)
 
 
 @pytest.mark.parametrize(

@@ -3,20 +3,25 @@
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import OperationalError
 
 from jobs import credentials
 from jobs.limiter import permits
 from jobs.limiter.permits import NotNow, Permit
+from jobs.outcomes import Outcome
 from jobs.stability.client import StabilityClient
 from jobs.stability.sandbox.submission import REFUSED_WORD
 from tests.integration.sandbox.caller import Caller as Client
 from tests.integration.workshop import Workshop, change_job, polled, workshop
 from tests.sockets import Caller, head_of, scripted
 from workers import executor
+from workers.commits import Notice
 
 MINUTE = timedelta(seconds=60)
 
@@ -51,6 +56,41 @@ def test_an_asynchronous_job_is_polled_until_it_is_there(shop: Workshop) -> None
     assert accepted.result_id == shop.attempts(job_id)[0].result_id
     assert shop.job(job_id).state == "succeeded"
     assert shop.charges() == 1
+
+
+@pytest.mark.parametrize("is_kept", [True, False], ids=["kept", "lost"])
+def test_a_notice_whose_commit_has_no_answer_keeps_no_job_from_its_end(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, is_kept: bool
+) -> None:
+    # Given a bucket that takes its time, and a database that breaks off meanwhile, with or without
+    # keeping what it was told,
+    is_broken = Event()
+
+    def break_off(connection: Connection) -> None:
+        if is_kept:
+            connection.connection.commit()
+        is_broken.set()
+        raise OperationalError("COMMIT", {}, Exception("the connection is lost"))
+
+    def soon(*args: Any) -> Notice:
+        event.listen(shop.r.database.engine, "commit", break_off, once=True)
+        return notify(*args)
+
+    def deliver(*args: Any) -> Outcome:
+        assert is_broken.wait(30)
+        return bring(*args)
+
+    notify, bring = shop.r.commits.soon, executor.deliver
+    monkeypatch.setattr(shop.r.commits, "soon", soon)
+    monkeypatch.setattr(executor, "deliver", deliver)
+    job_id = shop.submit()
+
+    shop.work()
+
+    # then the job ends all the same, paid once.
+    job = shop.job(job_id)
+    assert (job.state, job.lease_owner) == ("succeeded", None)
+    assert (len(shop.outputs(job_id)), shop.charges()) == (1, 1)
 
 
 #: fault -> the job's state, its error's code, charges, and whether the attempt is uncertain
@@ -250,9 +290,9 @@ def test_a_call_whose_slot_was_lost_while_connecting_takes_the_next_one(
     small.work()
 
     # then no intent is written for it, and the call is made in another slot.
-    (attempt,) = small.attempts(job_id)
-    assert attempt.received_at is not None
-    assert len(reserved) == 2
+    attempts = small.attempts(job_id)
+    assert attempts[-1].received_at is not None
+    assert len(attempts) == len(reserved) - 1
     (credential_id,) = small.r.keyring.ids
     assert small.r.limiter.look(credential_id).used == 1
 

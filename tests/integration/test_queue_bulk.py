@@ -1,25 +1,32 @@
 """What is done to all jobs of a batch: in pieces, each whole, and finished whoever is cut off."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
+from sqlalchemy.exc import OperationalError
 
 from jobs import batches, ingest, tallies
 from jobs.db import Database
 from jobs.errors import Conflict
 from jobs.history import events_of
 from jobs.models import DEFAULT_PROJECT
+from jobs.outcomes import Accepted, Outcome, TryAgain, Uncertain, Unfunded
 from jobs.queue import bulk, desk
 from jobs.queue.bulk import Bulk
-from jobs.queue.moves import JOB
+from jobs.queue.moves import JOB, Claim
+from jobs.queue.settling import settle
 from jobs.states import JobState
 from tests.factories import (
     NOW,
     PRICE,
+    begin_next,
+    fault,
     make_batch,
     make_job,
     read_batch,
+    read_claim,
     read_job,
     take_due,
 )
@@ -87,6 +94,95 @@ def test_a_worker_that_had_a_canceled_job_does_not_pay(database: Database) -> No
 
         assert read_job(db, claim.id).state == S.CANCELED
         assert read_job(db, claim.id).lease_owner is None
+
+
+SETBACKS = {
+    "throttled": TryAgain(fault("no"), timedelta(0), spends_try=False),
+    "refused": TryAgain(fault("no"), timedelta(0)),
+    "uncertain": Uncertain(fault()),
+    "unfunded": Unfunded(fault("no")),
+}
+
+
+def call_in_batch(db: Connection, **columns: Any) -> tuple[str, Claim]:
+    """A paid call under way in a batch with a budget, and the batch."""
+    batch_id = make_batch(db, budget_milli=99 * PRICE, loaded_at=NOW)
+    job_id = make_job(db, S.SUBMITTING, batch_id=batch_id, row=0, **columns)
+    return batch_id, read_claim(db, job_id)
+
+
+def cancel(db: Connection, batch_id: str, now: datetime) -> None:
+    bulk.begin(db, batch_id, Bulk.CANCEL, now)
+    pieces(db, batch_id, 9)
+
+
+@pytest.mark.parametrize("policy", ["retry", "hold"])
+@pytest.mark.parametrize("outcome", SETBACKS.values(), ids=SETBACKS)
+def test_a_call_that_comes_to_nothing_after_a_cancel_is_not_made_again(
+    database: Database, outcome: Outcome, policy: str
+) -> None:
+    with database.transaction() as db:
+        batch_id, claim = call_in_batch(db, on_uncertain=policy)
+        cancel(db, batch_id, NOW)
+
+        assert settle(db, claim, outcome, NOW)
+
+        job = read_job(db, claim.id)
+        assert (job.state, job.held_for, job.due_at) == (S.CANCELED, None, None)
+        assert read_batch(db, batch_id).reserved_milli == batches.reserved_now(db, batch_id)
+        assert events_of(db, claim.id)[-1].verb == "canceled"
+        accounts.check_counters(db)
+
+
+def test_a_cancel_and_a_call_that_is_put_back_do_not_miss_each_other(postgres_url: str) -> None:
+    # Given a call that is just being put back in the queue,
+    database = Database(postgres_url)
+    with database.transaction() as db:
+        batch_id, claim = call_in_batch(db)
+    with database.transaction() as db, database.connected() as another:
+        settle(db, claim, SETBACKS["throttled"], NOW)
+
+        # when its batch is to be canceled, then that waits, and so finds it in the queue.
+        another.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            bulk.begin(another, batch_id, Bulk.CANCEL, NOW)
+    with database.transaction() as db:
+        cancel(db, batch_id, NOW)
+        assert read_job(db, claim.id).state == S.CANCELED
+    database.close()
+
+
+def test_what_was_sent_before_a_cancel_is_still_fetched(database: Database) -> None:
+    with database.transaction() as db:
+        batch_id, claim = call_in_batch(db)
+        cancel(db, batch_id, NOW)
+
+        assert settle(db, claim, Accepted("result", timedelta(0)), NOW)
+
+        assert read_job(db, claim.id).state == S.POLLING
+
+
+def test_a_job_that_a_person_retries_after_a_cancel_goes_on_until_the_next(
+    database: Database,
+) -> None:
+    # Given a canceled batch, one of whose jobs a person retried,
+    throttled = SETBACKS["throttled"]
+    with database.transaction() as db:
+        batch_id, claim = call_in_batch(db)
+        cancel(db, batch_id, NOW)
+        settle(db, claim, throttled, NOW)
+        at = iter(NOW + timedelta(seconds=n) for n in range(1, 9))
+        desk.retry(db, DEFAULT_PROJECT, claim.id, next(at))
+
+        # when its call is refused, then it is made again,
+        settle(db, begin_next(db, next(at)), throttled, next(at))
+        assert read_job(db, claim.id).state == S.QUEUED
+
+        # unless the batch was canceled once more.
+        begun = begin_next(db, next(at))
+        cancel(db, batch_id, next(at))
+        settle(db, begun, throttled, next(at))
+        assert read_job(db, claim.id).state == S.CANCELED
 
 
 def test_a_retry_opens_what_had_failed_when_it_was_asked_for(database: Database) -> None:
@@ -168,21 +264,30 @@ def test_two_verbs_do_not_mix_but_a_cancel_always_comes_through(database: Databa
         assert read_batch(db, batch_id).bulk_verb == "cancel"
 
 
-def test_a_piece_waits_for_no_job_that_somebody_else_has_locked(postgres_url: str) -> None:
+@pytest.mark.parametrize(
+    ("verb", "before", "after"),
+    [(Bulk.START, S.WAITING, S.QUEUED), (Bulk.CANCEL, S.QUEUED, S.CANCELED)],
+)
+def test_a_piece_waits_for_no_job_that_somebody_else_has_locked(
+    postgres_url: str, verb: Bulk, before: JobState, after: JobState
+) -> None:
+    # Given a verb for two jobs,
     database = Database(postgres_url)
     with database.transaction() as db:
-        batch_id = make_batch(db)
-        locked, free = (make_job(db, batch_id=batch_id, row=row) for row in range(2))
-        bulk.begin(db, batch_id, Bulk.CANCEL, NOW)
+        batch_id = make_batch(db, loaded_at=NOW)
+        locked, free = (make_job(db, before, batch_id=batch_id, row=row) for row in range(2))
+        bulk.begin(db, batch_id, verb, NOW)
 
+    # When it is carried out while somebody else has one of them locked, and after that,
     with database.transaction() as other:
         desk.find(other, DEFAULT_PROJECT, locked)
         with database.transaction() as db:
             found = [bulk.go_on(db, batch_id, NOW) for _ in range(2)]
     with database.transaction() as db:
         rest = [bulk.go_on(db, batch_id, NOW) for _ in range(2)]
-        assert read_job(db, free).state == read_job(db, locked).state == S.CANCELED
 
+        # Then it is over only with the second job.
+        assert read_job(db, free).state == read_job(db, locked).state == after
     assert [(p.changed, p.is_over) for p in found + rest] == [
         (1, False),
         (0, False),

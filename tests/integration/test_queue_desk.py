@@ -193,6 +193,19 @@ def test_funds_set_only_what_was_held_for_them_free(database: Database) -> None:
         assert states == {"funds": S.QUEUED, "uncertain": S.HELD, "budget": S.HELD}
 
 
+def test_funds_set_only_free_what_they_are_enough_for(database: Database) -> None:
+    with database.transaction() as db:
+        make_job(db, S.HELD, held_for="funds", estimated_milli=PRICE + 1)
+        enough = make_job(db, S.HELD, held_for="funds", estimated_milli=PRICE)
+
+        assert desk.release_funded(db, NOW, most_milli=PRICE, limit=1) == 1
+
+        assert read_job(db, enough).state == S.QUEUED
+        assert desk.awaits_funds(db)
+        assert desk.release_funded(db, NOW) == 1
+        assert not desk.awaits_funds(db)
+
+
 def test_a_raised_budget_lets_in_as_many_as_it_has_room_for(database: Database) -> None:
     with database.transaction() as db:
         batch_id = make_batch(db, budget_milli=0, loaded_at=NOW)

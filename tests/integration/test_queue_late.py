@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from jobs.db import Database
 from jobs.history import events_of
 from jobs.models import DEFAULT_PROJECT
-from jobs.outcomes import Accepted, Received, Stored, Uncertain, Unfunded
+from jobs.outcomes import Accepted, Received, Refused, Stored, Uncertain, Unfunded
 from jobs.queue import attempts, desk, leases
 from jobs.queue.attempts import DELIVERY_PATIENCE
 from jobs.queue.moves import Claim
@@ -151,3 +151,65 @@ def test_two_attempts_that_are_both_answered_are_both_charged(database: Database
         job = read_job(db, job_id)
         assert (job.result_id, job.charged_milli) == ("second", 2 * PRICE)
         assert job.lease_owner is None
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["before the retry", "after it"])
+@pytest.mark.parametrize("is_new", [True, False], ids=["other parameters", "the same"])
+def test_a_late_id_is_not_used_for_other_parameters(
+    database: Database, is_first: bool, is_new: bool
+) -> None:
+    # Given a job that failed as uncertain, and that a person retries
+    with database.transaction() as db:
+        job_id, late = lose(db, policy="fail", calls=99)
+        old = read_job(db, job_id).params
+        params = {"prompt": "another"} if is_new else old
+
+        # when the answer to its call comes late,
+        if is_first:
+            settle(db, late, ANSWER, LATER)
+        desk.retry(db, DEFAULT_PROJECT, job_id, LATER, params=params)
+        if not is_first:
+            settle(db, late, ANSWER, LATER)
+
+        # then it is charged, and it is used if it is what the job asks for.
+        job = read_job(db, job_id)
+        assert (job.params, job.charged_milli) == (params, PRICE)
+        usable = attempts.usable_attempts(db, job_id)
+        assert [row.result_id for row in usable] == ([] if is_new else ["late"])
+        if is_new:
+            (claim,) = take_due(db, LATER)
+            assert attempts.begin(db, claim, LATER, credential_id=CREDENTIAL, owner="heir")
+            settle(db, late, ANSWER, LATER)
+            assert read_job(db, job_id).state == S.SUBMITTING
+        elif not is_first:
+            assert job.state == S.POLLING
+
+
+def test_what_comes_late_for_earlier_parameters_is_refused_in_any_later_wait(
+    database: Database,
+) -> None:
+    # Given a job that was begun anew with other parameters, and waits again,
+    with database.transaction() as db:
+        job_id, late = lose(db, policy="fail", calls=99)
+        desk.retry(db, DEFAULT_PROJECT, job_id, LATER, params={"prompt": "another"})
+        (claim,) = take_due(db, LATER)
+        begun = attempts.begin(db, claim, LATER + LEASE, credential_id=CREDENTIAL, owner="heir")
+        assert begun is not None
+        settle(db, begun, Unfunded(fault("no")), LATER)
+
+        # when the first answer comes, then it stays as it is.
+        settle(db, late, ANSWER, LATER)
+
+        assert read_job(db, job_id).state == S.HELD
+        assert attempts.usable_attempts(db, job_id) == []
+
+
+def test_a_result_that_the_api_does_not_know_is_not_asked_for_again(database: Database) -> None:
+    with database.transaction() as db:
+        job_id = make_job(db, S.POLLING)
+        (claim,) = take_due(db)
+        settle(db, claim, Refused(fault("yes", code="result_unknown")), NOW)
+
+        desk.retry(db, DEFAULT_PROJECT, job_id, LATER)
+
+        assert attempts.usable_attempts(db, job_id) == []

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Connection, event, select, text
 
 from jobs import figures, tallies
+from jobs.credentials import CHEAPEST
 from jobs.db import Database
 from jobs.lately import Lately
 from jobs.queue import bulk, deadlines, leases, places, waking
@@ -108,6 +109,15 @@ def test_the_uncertain_calls_of_a_batch_do_not_read_its_jobs(database: Database)
 
     assert "attempt_uncertain" in plan
     assert "job_by_batch" not in plan
+
+
+def test_the_cheapest_job_that_waits_is_found_among_those_that_wait(database: Database) -> None:
+    plan = plans(database, lambda db: db.execute(select(CHEAPEST)))
+
+    assert "job_to_start" in plan
+    assert "job_held" in plan
+    assert "SCAN job\n" not in plan
+    assert "Seq Scan on job " not in plan
 
 
 def test_what_is_late_is_found_by_its_deadline(database: Database) -> None:

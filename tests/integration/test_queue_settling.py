@@ -23,7 +23,8 @@ from jobs.outcomes import (
     Unfunded,
 )
 from jobs.queue import leases
-from jobs.queue.settling import MOST_REFUSALS, settle
+from jobs.queue.setbacks import MOST_REFUSALS
+from jobs.queue.settling import settle
 from jobs.states import JobState
 from tests.factories import (
     LEASE,

@@ -147,3 +147,19 @@ def test_an_answer_that_comes_twice_in_one_group_is_paid_once(database: Database
     with database.reading() as db:
         assert read_job(db, claim.id).charged_milli == PRICE
         assert verbs(db, claim.id).count("accepted") == 1
+
+
+@pytest.mark.parametrize("outcome", [Received(), Stored((stored_output(),))])
+def test_fetched_results_are_written_down_together(database: Database, outcome: Outcome) -> None:
+    # Given results that were paid when their ids came, and one that is paid with its bytes,
+    with database.transaction() as db:
+        polled = [read_claim(db, make_job(db, S.POLLING)) for _ in range(3)]
+        direct = read_claim(db, make_job(db, S.SUBMITTING))
+
+        # when all of them come in one transaction, then nothing of it is undone,
+        claims = [*polled, direct]
+        assert settle_all(db, [(claim, outcome) for claim in claims], LATER) == [True] * 4
+
+        # and each has paid once.
+        assert [read_job(db, claim.id).charged_milli for claim in claims] == [PRICE] * 4
+        assert [attempts_of(db, claim.id)[0].received_at for claim in claims] == [LATER] * 4

@@ -17,8 +17,8 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Connection, select, update
 
-from jobs import tallies
-from jobs.batches import NewBatch, open_batch, reserved_now
+from jobs import batches, tallies
+from jobs.batches import reserved_now
 from jobs.db import Database
 from jobs.errors import Conflict
 from jobs.models import DEFAULT_PROJECT
@@ -93,15 +93,7 @@ class QueueMachine(RuleBasedStateMachine):
         with self.change() as db:
             batch_id = self.batches[choice % len(self.batches)]
             budget = None if room is None else reserved_now(db, batch_id) + room
-            wanted = NewBatch(
-                name=batch_id,
-                fingerprint="fingerprint",
-                size=0,
-                on_uncertain="retry",
-                about={},
-                budget_milli=budget,
-            )
-            open_batch(db, wanted, self.now, project_id=DEFAULT_PROJECT)
+            batches.change(db, DEFAULT_PROJECT, batch_id, self.now, budget_milli=budget)
 
     # Dispatcher, broker and workers
 

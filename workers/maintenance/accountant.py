@@ -8,6 +8,7 @@ from jobs import credentials
 from jobs.balances import Teller, ask_balance
 from jobs.catalog.operation import MILLI
 from jobs.db import Database
+from jobs.queue import desk
 from jobs.telemetry import log
 
 
@@ -36,11 +37,16 @@ class Accountant:
 
 
 def check_balances(database: Database, teller: Teller) -> None:
-    """Ask for the balance of each credential that a refusal stopped; credits start it again."""
+    """Ask for the balance of each credential that a refusal stopped; credits start it again.
+
+    While jobs are held for funds the others are asked, too: they may have enough by now.
+    """
     with database.reading() as db:
         stopped = credentials.stopped_credentials(db)
-    refused = {i for i, reason in stopped.items() if reason != credentials.BY_HAND}
-    for credential_id in refused.intersection(teller.keyring.ids):
+        is_wanted = desk.awaits_funds(db)
+    by_hand = {i for i, reason in stopped.items() if reason == credentials.BY_HAND}
+    asked = teller.keyring.ids if is_wanted else stopped
+    for credential_id in set(asked).intersection(teller.keyring.ids) - by_hand:
         milli = ask_balance(teller, credential_id)
         if milli is None:
             continue

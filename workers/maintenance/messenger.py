@@ -100,8 +100,9 @@ class Messenger:
             log.error("webhook_secret_unknown", webhook=errand.endpoint.id)
             return Answer(None, error=SECRET_UNKNOWN)
         try:
-            now = self._database.now()
-            return sending.send(self._guard, errand, self._signer.valid(errand.seal, now), now)
+            secrets = self._signer.valid(errand.seal, self._database.now())
+            # Receivers refuse a message that is not of this moment.
+            return sending.send(self._guard, errand, secrets, self._database.wall_time())
         except Exception:
             # It counts as a try: one that fails in this way each time is given up in the end.
             log.exception("webhook_failed", delivery=errand.delivery.id)

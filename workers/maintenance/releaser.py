@@ -1,6 +1,6 @@
 """Held jobs go on by themselves when what they were held for is back."""
 
-from jobs.credentials import stopped_credentials
+from jobs.credentials import balances_to_spend
 from jobs.db import Database
 from jobs.queue import desk
 
@@ -10,6 +10,8 @@ def release_held_jobs(database: Database, credential_ids: tuple[str, ...]) -> in
     now = database.now()
     with database.transaction() as db:
         released = desk.release_budgeted(db, now)
-        if set(credential_ids) - set(stopped_credentials(db)):
-            released += desk.release_funded(db, now)
+        if balances := balances_to_spend(db, credential_ids):
+            # A balance that nobody knows is tried.
+            most = None if None in balances else max(filter(None, balances), default=0)
+            released += desk.release_funded(db, now, most_milli=most)
     return released
