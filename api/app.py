@@ -108,7 +108,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         await parts.bulletin.stop()
-        await parts.meter.close()
+        parts.meter.close()
         parts.nudger.close()
         parts.redis.close()
         parts.database.close()

@@ -55,10 +55,10 @@ class Bulletin:
         self._changes = Changes()
         self._waiters: Waiters = {}
         self._listeners: set[Listener] = set()
-        self._closing = asyncio.Event()
+        self._closing, self._began = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
-        #: Everything up to here was told.
+        #: Everything up to here was told; None before the first look.
         self.cursor: int | None = None
 
     def start(self) -> None:
@@ -69,6 +69,7 @@ class Bulletin:
     def close(self) -> None:
         """Let all who wait go, at once."""
         self._closing.set()
+        self._began.set()
         for changed in [event for waiting in self._waiters.values() for event in waiting]:
             changed.set()
         for listener in self._listeners:
@@ -102,6 +103,11 @@ class Bulletin:
                     await asyncio.wait_for(changed.wait(), remaining)
                 except TimeoutError:
                     return await look()
+
+    async def place(self) -> int | None:
+        """The cursor, once the database has told it; None only if this is closed before."""
+        await self._began.wait()
+        return self.cursor
 
     @contextmanager
     def listening(self, project_id: str, batch_id: str | None) -> Iterator[Listener]:
@@ -163,6 +169,7 @@ class Bulletin:
 
     def _tell(self, news: News) -> None:
         self.cursor = news.cursor
+        self._began.set()
         for job_id in {event.job_id for event in news.changed} & self._waiters.keys():
             for changed in self._waiters[job_id]:
                 changed.set()

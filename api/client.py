@@ -92,19 +92,13 @@ class Darkroom:
 
         `fields` are the batch's: name, operation, defaults, budget, priority. With a name the same
         call again goes on where the last one was cut off, if `rows` are the same. Rows with faults
-        are left out, and listed under `errors`.
+        are left out, and listed under `errors` by the call that sent them.
         """
         body = {"name": str(uuid.uuid4()), **fields}
         batch = self.call("POST", "/v1/batches", json=body, is_safe=True)
-        path, source = f"/v1/batches/{batch['id']}", iter(rows)
-        # The first request adds nothing: it tells how many rows are there.
-        sent = self._add(path, [], 0)["next_row"]
-        errors: list[Any] = []
-        for _ in islice(source, sent):
-            pass
-        while piece := list(islice(source, ROWS_AT_ONCE)):
-            errors += self._add(path, piece, sent)["errors"]
-            sent += len(piece)
+        path = f"/v1/batches/{batch['id']}"
+        # One that is started takes no more rows: what it lacks has faults.
+        errors = [] if batch["started_at"] else self._fill(path, iter(rows))
         return {**self.call("POST", f"{path}/start", is_safe=True), "errors": errors}
 
     def upload(self, path: str | Path) -> str:
@@ -175,6 +169,17 @@ class Darkroom:
                     raise DarkroomError(answer)
             time.sleep(pause)
         raise AssertionError("the last trial returns or raises")
+
+    def _fill(self, path: str, rows: Iterator[Mapping[str, Any]]) -> list[Any]:
+        # The first request adds nothing: it tells how many rows are there.
+        sent = self._add(path, [], 0)["next_row"]
+        errors: list[Any] = []
+        for _ in islice(rows, sent):
+            pass
+        while piece := list(islice(rows, ROWS_AT_ONCE)):
+            errors += self._add(path, piece, sent)["errors"]
+            sent += len(piece)
+        return errors
 
     def _add(self, path: str, rows: list[Mapping[str, Any]], first: int) -> dict[str, Any]:
         lines = "".join(json.dumps(row) + "\n" for row in rows)

@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 
 from fastapi.concurrency import run_in_threadpool
 
+from jobs.db import is_away
+
 #: More at once would make the first of them wait too long.
 MOST_TOGETHER = 64
 
@@ -25,7 +27,8 @@ class Gathering(Generic[Item, T]):
     def __init__(self, answer: Callable[[Sequence[Item]], Sequence[T | Exception]]) -> None:
         """`answer` runs in a thread, and gives the result of each item, or its error.
 
-        It must have done nothing if it raises: then it is asked for each item alone.
+        It must have done nothing if it raises: then it is asked for each item alone. Only where
+        the database was away nobody knows what it did; then all are told so, and none is repeated.
         """
         self._answer = answer
         self._waiting: deque[tuple[Item, asyncio.Future[T]]] = deque()
@@ -53,12 +56,12 @@ class Gathering(Generic[Item, T]):
         try:
             told = await run_in_threadpool(self._answer, [item for item, _ in some])
         except Exception as error:
-            if len(some) > 1:
+            if len(some) > 1 and not is_away(error):
                 # One of them is to blame: alone, each gets its own answer.
                 for one in some:
                     await self._answer_all([one])
                 return
-            told = [error]
+            told = [error] * len(some)
         for (_, future), result in zip(some, told, strict=True):
             if future.done():
                 # Whoever asked has gone.

@@ -10,12 +10,17 @@ local time = redis.call("TIME")
 local now = time[1] * 1000000 + time[2]
 
 -- The time at which the key will have used up nothing: each request moves it on by its share of a
--- second, and it may lie at most a second ahead (the generic cell rate algorithm).
+-- second, and it may lie at most a second ahead (the generic cell rate algorithm). One that lies
+-- far ahead was written before the clock was set back, and says nothing.
 local left = 0
 local even
 if rate > 0 and is_request then
   local share = 1000000 / rate
-  even = math.max(now, tonumber(redis.call("GET", KEYS[1]) or 0)) + share
+  even = tonumber(redis.call("GET", KEYS[1]) or 0)
+  if even < now or even > now + 2000000 then
+    even = now
+  end
+  even = even + share
   local ahead = even - now
   if ahead > 1000000 + 0.5 then
     return {1, 0, math.ceil(ahead - 1000000)}

@@ -6,30 +6,35 @@ must go on.
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 import redis
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
+from api.gathering import Gathering
 from jobs.errors import TooManyBytes, TooManyRequests
 from jobs.keys import Caller
 from jobs.limits import Limits
 from jobs.telemetry import log
 
-#: Nobody's request waits longer for the count.
+#: A Redis that takes longer to count is away.
 PATIENCE_SECONDS = 0.25
 #: After a failure nothing is asked for so long.
 PAUSE_SECONDS = 1.0
-CONNECTIONS = 8
 #: A body of unknown length is counted in pieces of this size.
 PIECE_BYTES = 256 * 1024
 
 #: What the script says.
 REQUESTS, BYTES = 1, 2
+
+#: A key, and the script's arguments.
+Count = tuple[str, Sequence[int]]
 
 
 @dataclass(frozen=True)
@@ -49,19 +54,22 @@ class Reading:
 
 
 class Meter:
-    """The counters in Redis; made and used in one event loop."""
+    """The counters in Redis; lives on one event loop.
+
+    What comes at the same time shares a round trip, so that no flood has to wait until it looks as
+    if Redis were away.
+    """
 
     def __init__(self, address: str) -> None:
-        pool = BlockingConnectionPool.from_url(
+        self._client: redis.Redis = redis.Redis.from_url(
             address,
-            max_connections=CONNECTIONS,
-            timeout=PATIENCE_SECONDS,
             socket_timeout=PATIENCE_SECONDS,
             socket_connect_timeout=PATIENCE_SECONDS,
+            retry=Retry(NoBackoff(), 0),
         )
-        self._client: Redis = Redis.from_pool(pool)
         script = files("api").joinpath("meter.lua").read_text("utf-8")
         self._script = self._client.register_script(script)
+        self._counts: Gathering[Count, Any] = Gathering(self._run)
         self._away_until = 0.0
 
     async def count(
@@ -74,9 +82,8 @@ class Meter:
         limits = caller.limits
         if not (limits.requests and is_request) and not (limits.bytes and size_bytes):
             return None
-        told = await self._run(
-            caller.key_id, limits.requests or 0, limits.bytes or 0, size_bytes, int(is_request)
-        )
+        args = limits.requests or 0, limits.bytes or 0, size_bytes, int(is_request)
+        told = await self._counts.join((caller.key_id, args))
         if told is None:
             return None
         stopped_by, left, wait = told
@@ -88,20 +95,23 @@ class Meter:
             raise TooManyBytes(message, retry_after_seconds=wait / 1e6)
         return Reading(limits, left) if limits.requests and is_request else None
 
-    async def close(self) -> None:
-        """Give the connections back."""
-        await self._client.aclose()
+    def close(self) -> None:
+        """Give the connection back."""
+        self._client.close()
 
-    async def _run(self, key_id: str, *args: int) -> Any:
+    def _run(self, counts: Sequence[Count]) -> Sequence[Any]:
         if time.monotonic() < self._away_until:
-            return None
-        name = f"darkroom:key:{{{key_id}}}"
+            return [None] * len(counts)
+        pipeline = self._client.pipeline(transaction=False)
+        for key_id, args in counts:
+            name = f"darkroom:key:{{{key_id}}}"
+            self._script([f"{name}:requests", f"{name}:bytes"], args, client=pipeline)
         try:
-            return await self._script(keys=[f"{name}:requests", f"{name}:bytes"], args=list(args))
+            return pipeline.execute()
         except redis.RedisError as error:
             self._away_until = time.monotonic() + PAUSE_SECONDS
             log.warning("lost_meter", reason=str(error))
-            return None
+            return [None] * len(counts)
 
 
 def counted(receive: Receive, meter: Meter, caller: Caller) -> Receive:

@@ -15,6 +15,7 @@ from jobs.catalog.operation import MILLI
 from jobs.db import Database
 from jobs.errors import Fault, InvalidJob
 from jobs.inputs import Policy, keep_inputs
+from jobs.limits import NO_LIMITS, Limits, check_size
 from jobs.queue.intake import NewJob
 from jobs.schedules.clock import cron_fault, timezone_fault
 from jobs.schedules.firing import Overlap
@@ -131,9 +132,11 @@ class Planner:
     policy: Policy
     project_id: str
     on_uncertain: OnUncertain
+    limits: Limits = NO_LIMITS
 
     def plan(self, template: Mapping[str, Any]) -> Plan:
-        """The template as each run lets it in; raises InvalidRequest with all of its faults."""
+        """The template as each run lets it in; raises InvalidRequest with all of its faults, and
+        TooManyRows."""
         if "jobs" in template:
             return self._batch(template)
         job = self._job(template, "template", None, self.on_uncertain)
@@ -153,6 +156,7 @@ class Planner:
         if not 1 <= len(raws) <= MOST_JOBS:
             message = f"is a list of 1 to {MOST_JOBS} jobs; for more, stream a batch"
             raise InvalidRequest([Fault(field="template.jobs", code="bad_length", message=message)])
+        check_size(len(raws), self.limits)
         policy = body.on_uncertain or self.on_uncertain
         places = [f"template.jobs[{row}]" for row in range(len(raws))]
         jobs: list[NewJob] = []

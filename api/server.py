@@ -11,18 +11,21 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.parts import Parts
+from jobs.errors import SettingsError
 from jobs.settings import Settings
 
 BACKLOG = 2048
 
 
 def serve(settings: Settings, *, host: str, port: int) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code. Says on stdout where, once it can."""
+    """Serve until SIGTERM or SIGINT; returns the exit code. Says on stdout where, once it can.
+
+    Raises SettingsError.
+    """
     for number in (signal.SIGTERM, signal.SIGINT):
         # Uvicorn passes the signal on when all is finished, and that is no failure.
         signal.signal(number, leave)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family, backlog=BACKLOG) as listener:
+    with listen(host, port) as listener:
         # Connections inherit it. asyncio sets it only where a socket names its protocol, and then
         # no answer of two small writes waits 40 ms for the client's acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -43,6 +46,19 @@ def serve(settings: Settings, *, host: str, port: int) -> int:
         announce(listener)
         Server(config, app).run(sockets=[listener])
     return 0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The socket that connections come to; raises SettingsError where there can be none."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        # Python repeats the address behind the reason.
+        reason = (error.strerror or str(error)).partition(" (while")[0]
+        raise SettingsError(
+            f"cannot listen on {host}, port {port}: {reason}; choose another --host or --port"
+        ) from error
 
 
 class Server(uvicorn.Server):

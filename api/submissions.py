@@ -65,8 +65,6 @@ class Submissions:
     def _let_in_alone(self, submission: Submission) -> Told:
         now = self._database.now()
         with self._database.transaction() as db:
-            if faults := asset_faults(db, submission.project_id, submission.job):
-                raise InvalidRequest(faults)
             told = once(db, submission, now)
             if told.is_new:
                 check_open(db, submission.project_id, submission.limits)
@@ -114,11 +112,17 @@ def once_or_clash(db: Connection, submission: Submission, now: datetime) -> Told
 
 
 def once(db: Connection, submission: Submission, now: datetime) -> Told:
-    """Let a job in, or find the one that its key stands for; raises OtherBody."""
+    """Let a job in, or find the one that its key stands for.
+
+    Raises InvalidRequest and OtherBody.
+    """
     project_id = submission.project_id
     rows: list[dict[str, Any]] = []
 
     def let_in() -> str:
+        # What a job that is there already needed may have failed by now.
+        if faults := asset_faults(db, project_id, submission.job):
+            raise InvalidRequest(faults)
         rows.extend(admit(db, [draft(submission.job, now, project_id)], now))
         return str(rows[0]["id"])
 

@@ -7,8 +7,10 @@ from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from threading import Lock
+from typing import Any
 
 import requests
+from sqlalchemy import Row
 
 from jobs import figures
 from jobs.catalog.operation import MILLI
@@ -25,10 +27,12 @@ FRESH_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Told:
-    """An answer: the credits left in thousandths, None if it does not say; and its seconds."""
+    """An answer: the credits left in thousandths, None if it does not say; its status; and its
+    seconds."""
 
     credential_id: str
     milli: int | None
+    status: int
     seconds: float
 
 
@@ -68,7 +72,8 @@ class Teller:
             self.limiter.freeze(permit.credential_id, self.freeze)
             seconds = self.freeze.total_seconds()
             log.warning("balance_refused", credential=permit.credential_id, frozen_for=seconds)
-        return Told(permit.credential_id, read_balance(answer), answered_at - begun_at)
+        milli, seconds = read_balance(answer), answered_at - begun_at
+        return Told(permit.credential_id, milli, answer.status_code, seconds)
 
 
 class Balances:
@@ -80,8 +85,14 @@ class Balances:
         self._asking = Lock()
         self._asked_at = float("-inf")
 
+    def known(self) -> list[Row[Any]]:
+        """The credentials whose keys this process has, with the balances that were told last."""
+        ids = self._teller.keyring.ids
+        with self._database.reading() as db:
+            return [row for row in figures.credentials(db) if row.id in ids]
+
     def total(self) -> int | None:
-        """Thousandths of a credit left on all credentials, a minute old at the most if the API
+        """Thousandths of a credit left on all of these, a minute old at the most if the API
         answers; None while nothing is known of any."""
         # Whoever comes while another asks is told what is known, and waits for nobody.
         if self._asking.acquire(blocking=False):
@@ -90,8 +101,7 @@ class Balances:
                     self._ask()
             finally:
                 self._asking.release()
-        with self._database.reading() as db:
-            return figures.total_balance(figures.credentials(db))
+        return figures.total_balance(self.known())
 
     def _ask(self) -> None:
         # Those that may ask for nothing are asked by the beat, which starts them again.

@@ -45,7 +45,8 @@ def open_batch(
 ) -> tuple[str, bool]:
     """Make a batch, or find the one of that name; returns its id and whether it is new.
 
-    Raises Conflict if the name belongs to other rows.
+    One that is found stays as it is: its budget may have been changed since. Raises Conflict if the
+    name belongs to other rows.
     """
     known = find_batch(db, project_id, wanted.name)
     if known is None:
@@ -57,16 +58,6 @@ def open_batch(
         raise Conflict(
             f"the batch {wanted.name!r} was made from another manifest or with other options; "
             "choose another --name, or bring back what it was made from"
-        )
-    if wanted.budget_milli != known.budget_milli:
-        lock_batch(db, project_id, known.id)
-        db.execute(
-            update(BATCH)
-            .where(BATCH.c.id == known.id)
-            .values(
-                budget_milli=wanted.budget_milli,
-                reserved_milli=reserved_now(db, known.id),
-            )
         )
     return known.id, False
 

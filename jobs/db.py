@@ -3,11 +3,13 @@
 Only `transaction()`, and whoever is `connected()`, commit.
 """
 
+import json
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,10 @@ class Database:
     def now(self) -> datetime:
         """The database's time, aware and in UTC."""
         return self._clock.now()
+
+    def wall_time(self) -> datetime:
+        """The time as the world outside tells it; SQLite's clock of leases may have left it."""
+        return datetime.now(UTC) if self.is_sqlite else self.now()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -96,7 +102,11 @@ def make_engine(address: str, connections: int) -> Engine:
         raise SettingsError("DATABASE_URL cannot be read as an address") from error
     if url.get_backend_name() == "sqlite":
         engine = create_engine(
-            url, pool_size=connections, connect_args={"timeout": SQLITE_WAIT_SECONDS}
+            url,
+            pool_size=connections,
+            connect_args={"timeout": SQLITE_WAIT_SECONDS},
+            # As Postgres shows it: a search looks at the text.
+            json_serializer=partial(json.dumps, ensure_ascii=False),
         )
         event.listen(engine, "connect", prepare_sqlite)
         event.listen(engine, "begin", begin_sqlite)
@@ -124,11 +134,18 @@ def prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     """Let readers and the writer work at once, and let no commit be lost by a power cut."""
     # The driver begins no transaction by itself: `begin_sqlite` does.
     connection.isolation_level = None
+    # SQLite's own knows the letters of ASCII only.
+    connection.create_function("lower", 1, lower, deterministic=True)
     cursor = connection.cursor()
     switch_to_wal(cursor)
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def lower(value: object) -> str | None:
+    """The small letters of a value in SQL."""
+    return None if value is None else str(value).lower()
 
 
 def switch_to_wal(cursor: sqlite3.Cursor) -> None:

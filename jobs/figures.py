@@ -40,6 +40,6 @@ def credentials(db: Connection) -> list[Row[Any]]:
 
 
 def total_balance(rows: Iterable[Row[Any]]) -> int | None:
-    """The thousandths of a credit that are left on all credentials; None while none is known."""
+    """The thousandths of a credit that are left on these credentials; None while none is known."""
     known = [row.balance_milli for row in rows if row.balance_milli is not None]
     return sum(known) if known else None

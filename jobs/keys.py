@@ -92,9 +92,8 @@ def list_keys(db: Connection, project_id: str | None = None) -> list[Row[Any]]:
 
 def revoke_key(db: Connection, key_id: str, now: datetime) -> None:
     """End a key for good; raises NotFound."""
-    done = db.execute(
-        update(KEY).where(KEY.c.id == key_id, KEY.c.revoked_at.is_(None)).values(revoked_at=now)
-    )
+    lives = or_(KEY.c.revoked_at.is_(None), KEY.c.revoked_at > now)
+    done = db.execute(update(KEY).where(KEY.c.id == key_id, lives).values(revoked_at=now))
     known = select(KEY.c.id).where(KEY.c.id == key_id)
     if done.rowcount == 0 and db.execute(known).first() is None:
         raise NotFound(f"there is no key {key_id}")
@@ -106,11 +105,12 @@ def rotate_key(
     """A new key with the same project, scopes, limits and length of life; the old one ends after
     the overlap. Raises NotFound, and Conflict for one that has ended."""
     old = get_key(db, key_id)
-    if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
+    if has_ended(old, now):
         raise Conflict(f"the key {key_id} has ended; create another one")
     life = None if old.expires_at is None else old.expires_at - old.created_at
-    end = now + overlap if old.expires_at is None else min(old.expires_at, now + overlap)
-    db.execute(update(KEY).where(KEY.c.id == key_id).values(expires_at=end))
+    # Its own end stays as it is, for one who has to ask for the new key once more.
+    revoked_at = min(filter(None, (old.revoked_at, now + overlap)))
+    db.execute(update(KEY).where(KEY.c.id == key_id).values(revoked_at=revoked_at))
     return create_key(
         db,
         old.project_id,
@@ -137,6 +137,17 @@ def get_key(db: Connection, key_id: str) -> Row[Any]:
     return row
 
 
+def end_of(row: Row[Any]) -> datetime | None:
+    """When a key ends, or did; None if it lives until it is revoked."""
+    return min(filter(None, (row.expires_at, row.revoked_at)), default=None)
+
+
+def has_ended(row: Row[Any], now: datetime) -> bool:
+    """Whether a key is expired or revoked by now."""
+    end = end_of(row)
+    return end is not None and end <= now
+
+
 def limits_of(row: Row[Any]) -> Limits:
     """A key's limits."""
     return Limits.model_validate(row.limits) if row.limits else NO_LIMITS
@@ -148,9 +159,7 @@ def find_caller(db: Connection, key_id: str, secret_sha256: str, now: datetime) 
     # An unknown key takes as long as a wrong one: what is compared is never absent.
     kept = row.secret_sha256 if row is not None else digest("")
     is_right = hmac.compare_digest(kept, secret_sha256)
-    if row is None or not is_right or row.revoked_at is not None:
-        return None
-    if row.expires_at is not None and row.expires_at <= now:
+    if row is None or not is_right or has_ended(row, now):
         return None
     scopes = frozenset(Scope(scope) for scope in row.scopes)
     return Caller(row.id, row.project_id, scopes, limits_of(row))

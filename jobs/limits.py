@@ -60,9 +60,13 @@ def check_open(db: Connection, project_id: str, limits: Limits) -> None:
 
 def check_rows(db: Connection, batch_id: str, limits: Limits) -> None:
     """Raise TooManyRows if the batch has more by now than the key may put into one."""
+    if limits.batch_rows is not None:
+        size = db.execute(select(BATCH.c.size).where(BATCH.c.id == batch_id)).scalar_one()
+        check_size(size, limits)
+
+
+def check_size(rows: int, limits: Limits) -> None:
+    """Raise TooManyRows if a batch has more than the key may put into one."""
     most = limits.batch_rows
-    if most is None:
-        return
-    size = db.execute(select(BATCH.c.size).where(BATCH.c.id == batch_id)).scalar_one()
-    if size > most:
+    if most is not None and rows > most:
         raise TooManyRows(f"the key may put {most:,} rows into a batch; make several batches")

@@ -23,6 +23,7 @@ class ApiKey(SQLModel, table=True):
     expires_at: datetime | None = Field(default=None, sa_type=UtcTime)
     #: By their names; a limit that is not named does not hold.
     limits: dict[str, int] | None = Field(default=None, sa_type=JSON(none_as_null=True))
+    #: After a rotation it is still to come.
     revoked_at: datetime | None = Field(default=None, sa_type=UtcTime)
     #: Written once a minute at the most.
     last_used_at: datetime | None = Field(default=None, sa_type=UtcTime)

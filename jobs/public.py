@@ -131,6 +131,16 @@ def attempt_public(attempt: Row[Any]) -> dict[str, Any]:
     }
 
 
+def history_public(
+    events: Sequence[Row[Any]], attempts: Sequence[Row[Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    """The public form of a job's story."""
+    return {
+        "events": [event_public(event) for event in events],
+        "attempts": [attempt_public(attempt) for attempt in attempts],
+    }
+
+
 def asset_public(asset: Row[Any]) -> dict[str, Any]:
     """The public form of an asset."""
     return {

@@ -42,7 +42,6 @@ def usage_of(parts: Parts, caller: Caller) -> dict[str, Any]:
 @router.get("/v1/balance", response_model=Balance)
 def get_balance(parts: UsesParts) -> JSONResponse:
     """The credentials that pay, and the credits they had when they were last asked."""
-    with parts.database.reading() as db:
-        rows = figures.credentials(db)
+    rows = parts.balances.known()
     total = credits_of(figures.total_balance(rows))
     return JSONResponse({"credits": total, "credentials": [credential_public(row) for row in rows]})

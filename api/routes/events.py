@@ -68,7 +68,7 @@ async def events(
 ) -> AsyncIterator[ServerSentEvent]:
     """What was missed, and then what happens."""
     with parts.bulletin.listening(project_id, batch_id) as listener:
-        until = parts.bulletin.cursor
+        until = await parts.bulletin.place()
         # Tells the caller that from here on nothing is missed.
         yield ServerSentEvent(comment="listening")
         if last is not None and until is not None:

@@ -39,10 +39,11 @@ def submit_flow(
     steps = reader_of(parts, project_id).steps(body)
     now = parts.database.now()
     with parts.database.transaction() as db:
-        if faults := outside_faults(db, project_id, steps):
-            raise InvalidRequest(faults)
 
         def make() -> str:
+            # What a flow that is there already needed may have failed by now.
+            if faults := outside_faults(db, project_id, steps):
+                raise InvalidRequest(faults)
             return store.let_in(db, body.name, steps, now, project_id=project_id)
 
         if idempotency_key is None:

@@ -20,7 +20,7 @@ from jobs.idempotency import fingerprint_of
 from jobs.inputs import keep_inputs
 from jobs.keys import Caller, Scope
 from jobs.limits import check_open
-from jobs.public import attempt_public, event_public, job_public
+from jobs.public import history_public, job_public
 from jobs.queue import desk
 from jobs.search import Question, find_jobs
 from jobs.states import FINAL, JobState
@@ -115,9 +115,8 @@ def get_history(job_id: Id, caller: Known, parts: UsesParts) -> JSONResponse:
     """Every change of a job, and every try at its paid call."""
     with parts.database.reading() as db:
         history.get_job(db, caller.project_id, job_id)
-        events = [event_public(event) for event in history.events_of(db, job_id)]
-        attempts = [attempt_public(attempt) for attempt in history.attempts_of(db, job_id)]
-    return JSONResponse({"events": events, "attempts": attempts})
+        events, attempts = history.events_of(db, job_id), history.attempts_of(db, job_id)
+    return JSONResponse(history_public(events, attempts))
 
 
 @submitting.post("/v1/jobs/{job_id}/cancel", response_model=JobAnswer)

@@ -11,7 +11,8 @@ from api.answers_flows import ScheduleAnswer, SchedulePage
 from api.parts import Parts, UsesParts
 from api.paths import Id
 from api.schedule_bodies import Planner, ScheduleBody, ScheduleChange, new_schedule
-from jobs.keys import Scope
+from jobs.keys import Caller, Scope
+from jobs.limits import check_open
 from jobs.schedules import firing, store
 
 reading = router_for(Scope.READ, "schedules")
@@ -21,7 +22,7 @@ submitting = router_for(Scope.SUBMIT, "schedules")
 @submitting.post("/v1/schedules", status_code=201, response_model=ScheduleAnswer)
 def create_schedule(body: ScheduleBody, caller: Known, parts: UsesParts) -> JSONResponse:
     """Make a schedule. Its template is checked now, as if it were submitted."""
-    plan = planner_of(parts, caller.project_id).plan(body.template)
+    plan = planner_of(parts, caller).plan(body.template)
     now = parts.database.now()
     wanted = new_schedule(body, plan, now)
     with parts.database.transaction() as db:
@@ -62,7 +63,7 @@ def change_schedule(
     if "enabled" in changes:
         changes["paused_at"] = None if changes.pop("enabled") else now
     if "template" in changes:
-        changes["plan"] = planner_of(parts, caller.project_id).plan(body.template).as_json()
+        changes["plan"] = planner_of(parts, caller).plan(body.template).as_json()
     with parts.database.transaction() as db:
         store.change(db, caller.project_id, schedule_id, changes, now)
         return JSONResponse(look(db, caller.project_id, schedule_id))
@@ -83,15 +84,18 @@ def run_schedule(schedule_id: Id, caller: Known, parts: UsesParts) -> JSONRespon
     now = parts.database.now()
     with parts.database.transaction() as db:
         firing.run_now(db, caller.project_id, schedule_id, now)
+        check_open(db, caller.project_id, caller.limits)
         shown = look(db, caller.project_id, schedule_id)
     parts.nudger.nudge()
     return JSONResponse(shown, 202)
 
 
-def planner_of(parts: Parts, project_id: str) -> Planner:
+def planner_of(parts: Parts, caller: Caller) -> Planner:
     """What reads a body's template."""
     policy = parts.settings.darkroom_on_uncertain
-    return Planner(parts.database, parts.storage, parts.policy, project_id, policy)
+    return Planner(
+        parts.database, parts.storage, parts.policy, caller.project_id, policy, caller.limits
+    )
 
 
 def look(db: Connection, project_id: str, schedule_id: str) -> dict[str, Any]:

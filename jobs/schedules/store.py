@@ -84,11 +84,15 @@ def list_schedules(
 def change(
     db: Connection, project_id: str, schedule_id: str, changes: Mapping[str, Any], now: datetime
 ) -> None:
-    """Change a schedule; its next time is found anew, so none of a pause is made up for."""
-    find(db, project_id, schedule_id, is_locked=True)
+    """Change a schedule. With other times, or after a pause, the next one is found anew, so none
+    of a pause is made up for; else a run that is due stays so."""
+    before = find(db, project_id, schedule_id, is_locked=True)
     db.execute(update(SCHEDULE).where(SCHEDULE.c.id == schedule_id).values(**changes))
-    changed = find(db, project_id, schedule_id)
-    next_run_at = None if changed.paused_at else clock_of(changed).next_after(now)
+    after = find(db, project_id, schedule_id)
+    is_paused = after.paused_at is not None
+    if clock_of(before) == clock_of(after) and (before.paused_at is not None) == is_paused:
+        return
+    next_run_at = None if is_paused else clock_of(after).next_after(now)
     db.execute(update(SCHEDULE).where(SCHEDULE.c.id == schedule_id).values(next_run_at=next_run_at))
 
 

@@ -100,6 +100,15 @@ def test_a_batch_that_was_cut_off_goes_on_where_it_was(client: Client) -> None:
     assert all(job.wait(60).state == "succeeded" for job in jobs)
 
 
+def test_a_batch_whose_last_row_has_faults_is_found_again(client: Client) -> None:
+    rows = [{"params": {"prompt": "a hare"}}, {"params": {"prompt": ""}}]
+
+    first, again = (client.batch(rows, name="hares", operation=CORE) for _ in range(2))
+
+    assert ([error["row"] for error in first["errors"]], again["errors"]) == ([1], [])
+    assert (again["id"], again["size"]) == (first["id"], 1)
+
+
 def test_the_same_submission_is_one_job(client: Client) -> None:
     first, second = (
         client.submit(CORE, {"prompt": "a hare"}, idempotency_key="order-7") for _ in range(2)

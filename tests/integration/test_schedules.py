@@ -61,6 +61,11 @@ def next_run(database: Database, schedule_id: str) -> datetime | None:
     return found
 
 
+def change(database: Database, schedule_id: str, now: datetime, **changes: Any) -> None:
+    with database.transaction() as db:
+        store.change(db, DEFAULT_PROJECT, schedule_id, changes, now)
+
+
 def end_all(database: Database) -> None:
     ended = {"state": JobState.SUCCEEDED, "finished_at": NOW, "due_at": None}
     with database.transaction() as db:
@@ -201,17 +206,38 @@ def test_a_run_replaces_the_batch_of_the_last_one(database: Database) -> None:
 
 def test_a_pause_is_not_made_up_for(database: Database) -> None:
     schedule_id = made(database)
-    with database.transaction() as db:
-        store.change(db, DEFAULT_PROJECT, schedule_id, {"paused_at": NOW}, NOW)
+    change(database, schedule_id, NOW, paused_at=NOW)
     assert next_run(database, schedule_id) is None
     assert not fire(database, schedule_id, FIRST + MINUTE)
 
     resumed = FIRST + timedelta(hours=1, seconds=1)
-    with database.transaction() as db:
-        store.change(db, DEFAULT_PROJECT, schedule_id, {"paused_at": None}, resumed)
+    change(database, schedule_id, resumed, paused_at=None)
 
     assert next_run(database, schedule_id) == FIRST + timedelta(hours=1, minutes=1)
     assert runs(database, schedule_id) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"name": "other"}, {"plan": TWO.as_json()}, {"paused_at": None}, {"cron": "* * * * *"}],
+)
+def test_a_run_that_is_due_stays_so_whatever_else_is_changed(
+    database: Database, changes: dict[str, Any]
+) -> None:
+    schedule_id, late = made(database), FIRST + timedelta(hours=1)
+
+    change(database, schedule_id, late, **changes)
+
+    assert next_run(database, schedule_id) == FIRST
+    assert fire(database, schedule_id, late)
+
+
+def test_other_times_count_from_the_change(database: Database) -> None:
+    schedule_id, late = made(database), FIRST + timedelta(hours=1)
+
+    change(database, schedule_id, late, cron="30 * * * *")
+
+    assert next_run(database, schedule_id) == late.replace(minute=30)
 
 
 def test_a_schedule_that_is_over_has_no_next_time(database: Database) -> None:

@@ -108,7 +108,7 @@ def test_a_rotated_key_may_do_the_same_and_the_old_one_ends_later(
         row, replaced = keys.get_key(db, new_id), keys.get_key(db, old_id)
 
     assert (row.project_id, row.scopes, keys.limits_of(row)) == ("acme", ["read"], limits)
-    assert (row.expires_at, replaced.expires_at) == (None, now + timedelta(hours=24))
+    assert (keys.end_of(row), keys.end_of(replaced)) == (None, now + timedelta(hours=24))
     for key in (old, new):
         assert stranger.get(JOBS, headers=bearer(key)).status_code == 200
 
@@ -133,9 +133,39 @@ def test_rotation_lengthens_no_life(database: Database) -> None:
     with database.transaction() as db:
         _, old_id = keys.create_key(db, "acme", [Scope.READ], now, expires_at=now + day)
         _, new_id = keys.rotate_key(db, old_id, now, overlap=2 * day)
-        ends = [keys.get_key(db, one).expires_at for one in (old_id, new_id)]
+        ends = [keys.end_of(keys.get_key(db, one)) for one in (old_id, new_id)]
 
     assert ends == [now + day, now + day]
+
+
+@pytest.mark.parametrize("life", [None, timedelta(days=30)])
+def test_a_key_that_is_rotated_again_is_replaced_by_one_that_lives_as_long(
+    database: Database, life: timedelta | None
+) -> None:
+    # Given a key that was rotated, though nobody got to know the new one,
+    now, hour = database.now(), timedelta(hours=1)
+    expires_at = None if life is None else now + life
+    with database.transaction() as db:
+        _, old_id = keys.create_key(db, "acme", [Scope.READ], now, expires_at=expires_at)
+        keys.rotate_key(db, old_id, now, overlap=hour)
+
+        # when it is rotated once more,
+        _, new_id = keys.rotate_key(db, old_id, now, overlap=2 * hour)
+
+        # then the second one is as the first one was, and the old one ends as it was told.
+        assert keys.end_of(keys.get_key(db, new_id)) == expires_at
+        assert keys.end_of(keys.get_key(db, old_id)) == now + hour
+
+
+def test_a_key_that_was_rotated_can_be_revoked_before_its_end(database: Database) -> None:
+    now = database.now()
+    with database.transaction() as db:
+        _, old_id = keys.create_key(db, "acme", [Scope.READ], now)
+        keys.rotate_key(db, old_id, now, overlap=timedelta(hours=1))
+
+        keys.revoke_key(db, old_id, now)
+
+        assert keys.end_of(keys.get_key(db, old_id)) == now
 
 
 def test_a_key_that_has_ended_cannot_be_rotated(database: Database) -> None:

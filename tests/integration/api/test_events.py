@@ -7,14 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 import requests
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 
 from jobs.db import Database
 from jobs.feed import last_event, pass_over, read_on
 from jobs.models import Event, table
+from jobs.settings import Settings
 from jobs.states import JobState
 from tests.factories import make_job
-from tests.integration.api.serving import Client
+from tests.integration.api.conftest import KeyMaker
+from tests.integration.api.serving import Client, served
 from tests.servers import wait_until
 
 EVENT = table(Event)
@@ -93,6 +95,27 @@ def test_what_was_missed_is_told_first(client: Client) -> None:
 
     assert [event["job_id"] for _, event in told] == [*missed, live]
     assert [int(number) for number, _ in told] == sorted({int(number) for number, _ in told})
+
+
+def test_what_was_missed_is_told_also_when_the_feed_begins_late(
+    settings: Settings, database: Database, make_key: KeyMaker
+) -> None:
+    # Given a job, and a database that does not tell the events when the interface starts,
+    with database.transaction() as db:
+        job_id = make_job(db, JobState.QUEUED, project_id="acme")
+        db.execute(text("ALTER TABLE event RENAME TO hidden"))
+    with served(settings) as stranger:
+        client = stranger.with_key(make_key())
+
+        # when somebody asks for what was missed before it does,
+        with client.get("/v1/events", headers={"last-event-id": "0"}, stream=True) as answer:
+            with database.transaction() as db:
+                db.execute(text("ALTER TABLE hidden RENAME TO event"))
+
+            # then it is told as soon as it is known.
+            lines = (line.decode() for line in answer.iter_lines(chunk_size=1))
+            _, told = next(events_in(lines))
+    assert (told["job_id"], told["verb"]) == (job_id, "submitted")
 
 
 def test_nobody_hears_of_another_project(client: Client, neighbour: Client) -> None:

@@ -259,3 +259,21 @@ def test_a_skipped_job_is_retried_after_what_it_needs(client: Client, database: 
     assert (refused.status_code, taken.status_code) == (409, 200)
     assert needed in refused.json()["detail"]
     assert taken.json()["state"] == "waiting"
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/flows"])
+def test_what_a_key_stands_for_is_found_after_a_job_that_it_needed_has_failed(
+    client: Client, path: str
+) -> None:
+    # Given something that was let in, and whose needed job was canceled then,
+    needed = client.post("/v1/jobs", json=CORE | {"run_at": "2090-01-01T00:00:00Z"}).json()["id"]
+    job = {"operation": "upscale/fast", "inputs": {"image": f"job:{needed}"}}
+    body = job if path == "/v1/jobs" else {"steps": {"enlarge": job}}
+    first = client.post(path, json=body, headers={"idempotency-key": "order-7"})
+    client.post(f"/v1/jobs/{needed}/cancel")
+
+    # when it is asked for again, then it is that; only under a new key it is refused.
+    again = client.post(path, json=body, headers={"idempotency-key": "order-7"})
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert again.json()["id"] == first.json()["id"]
+    assert client.post(path, json=body, headers={"idempotency-key": "order-8"}).status_code == 422

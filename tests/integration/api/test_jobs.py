@@ -15,6 +15,7 @@ from sqlalchemy import func, insert, select
 from jobs.db import Database
 from jobs.models import Job, Output, new_id, table
 from jobs.queue import desk
+from jobs.search import Question, find_jobs
 from jobs.states import JobState
 from tests.factories import make_job, stored_output
 from tests.integration.api.serving import Client
@@ -235,6 +236,24 @@ def test_jobs_are_found_by_state_operation_prompt_and_metadata(client: Client) -
     assert found("q=x-1__%25") == []
     assert found("operation=generate/core&state=canceled") == [tagged]
     assert found("operation=generate/ultra") == []
+
+
+def test_metadata_is_found_by_the_letters_of_any_language(client: Client) -> None:
+    wanted = submit(client, metadata={"customer": "Müller", "city": "京都"})["id"]
+
+    for part in ("müller", "京"):
+        items = client.get("/v1/jobs", params={"q": part}).json()["items"]
+        assert [job["id"] for job in items] == [wanted]
+
+
+def test_sqlite_finds_large_and_small_letters_of_any_language(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    with database.transaction() as db:
+        wanted = make_job(db, project_id="acme", params={"prompt": "Éclair"})
+        found = find_jobs(db, "acme", Question(text="éCLAIR"), cursor=None, limit=1)
+    database.close()
+
+    assert [job.id for job in found.jobs] == [wanted]
 
 
 def test_a_search_reaches_the_end_page_by_page(

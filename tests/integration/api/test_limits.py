@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
+import redis
 import requests
 from PIL import Image
 from pydantic import ValidationError
@@ -198,6 +199,24 @@ def test_a_batch_has_no_more_rows_than_the_key_may_put_in(limited: LimitedMaker)
     assert (whole.status_code, whole.json()["accepted"]) == (200, 4)
 
 
+def test_a_schedule_does_not_lead_around_the_limits(limited: LimitedMaker) -> None:
+    client = limited(open_jobs=2, batch_rows=2)
+    rows = {"operation": "generate/core", "jobs": ROWS[:3]}
+    plan = {"cron": "0 7 1 1 *", "overlap": "queue", "template": {**rows, "jobs": ROWS[:2]}}
+    path = f"/v1/schedules/{client.post('/v1/schedules', json=plan).json()['id']}"
+
+    too_long = [
+        client.post("/v1/schedules", json={**plan, "template": rows}),
+        client.call("PATCH", path, json={"template": rows}),
+    ]
+    runs = [client.post(f"{path}/run") for _ in range(2)]
+
+    assert [answer.json()["code"] for answer in too_long] == ["too_many_rows"] * 2
+    assert [answer.status_code for answer in runs] == [202, 429]
+    assert len(client.get(path).json()["runs"]) == 1
+    assert len(client.get(JOBS).json()["items"]) == 2
+
+
 def test_the_bytes_of_a_day_are_counted_however_they_come(limited: LimitedMaker) -> None:
     picture = png()
     client = limited(bytes=len(picture) + 2000)
@@ -241,6 +260,41 @@ def test_a_limit_that_makes_no_sense_is_refused(client: Client, database: Databa
         keys.set_limits(db, key_id(client), {"requests": 0})
 
 
+async def free_of(address: str, caller: Caller, requests: int) -> int:
+    """How many of so many requests at once were not counted."""
+    counting = Meter(address)
+    asked = [counting.count(caller) for _ in range(requests)]
+    told = await asyncio.gather(*asked, return_exceptions=True)
+    counting.close()
+    return told.count(None)
+
+
+def test_a_flood_does_not_look_like_a_redis_that_is_away(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meter, "PATIENCE_SECONDS", 0.25)
+    caller = Caller("k", "acme", frozenset(), Limits(requests=1))
+
+    # A machine that is busy may keep Redis from answering in time, but not for ever.
+    assert any(asyncio.run(free_of(redis_url, caller, 5000)) == 0 for _ in range(5))
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out(limited: LimitedMaker, redis_url: str) -> None:
+    # Given a key that was used when the clock of Redis was ten minutes ahead,
+    client = limited(requests=1000)
+    client.get(JOBS)
+    with redis.Redis.from_url(redis_url) as counters:
+        name = f"darkroom:key:{{{key_id(client)}}}:requests"
+        ahead = int(counters.get(name)) + 600_000_000
+        counters.set(name, ahead)
+
+        answer = client.get(JOBS)
+
+        # then it comes in, and is counted by the clock as it is now.
+        assert (answer.status_code, answer.headers["ratelimit"]) == (200, '"requests";r=999;t=1')
+        assert int(counters.get(name)) < ahead
+
+
 def test_without_redis_everybody_comes_in() -> None:
     caller = Caller("k", "acme", frozenset(), Limits(requests=1, bytes=1))
 
@@ -249,6 +303,6 @@ def test_without_redis_everybody_comes_in() -> None:
         try:
             return [await lonely.count(caller, size_bytes=100) for _ in range(3)]
         finally:
-            await lonely.close()
+            lonely.close()
 
     assert asyncio.run(count()) == [None] * 3

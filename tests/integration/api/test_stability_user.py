@@ -5,9 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from jobs.catalog.engines import ENGINES
+from jobs.credentials import Keyring, add_credential, fingerprint, record_balance
+from jobs.db import Database
 from jobs.settings import Settings
+from jobs.vault import new_secret, open_vault
 from tests.integration.api.serving import Client
 from tests.integration.sandbox.caller import Caller, running
 
@@ -32,7 +36,8 @@ def database_url(sqlite_url: str) -> str:
 @pytest.fixture
 def settings(settings: Settings, api: Caller) -> Settings:
     """With an API that answers."""
-    return settings.model_copy(update={"stability_api_host": api.address})
+    changes = {"stability_api_host": api.address, "darkroom_secret_key": SecretStr(new_secret())}
+    return settings.model_copy(update=changes)
 
 
 def begin(client: Client) -> Any:
@@ -52,6 +57,30 @@ def test_the_balance_is_asked_for_and_then_known_for_a_while(client: Client, api
     assert client.get("/v1/balance").json()["credits"] == 12.5
     (account,) = api.get("/_sandbox/ledger").json()["keys"]
     assert account["by_status"] == {"200": 1}
+
+
+def test_a_key_that_is_replaced_counts_no_more_and_one_that_is_kept_sealed_does(
+    client: Client, database: Database, settings: Settings
+) -> None:
+    # Given a key of the settings, one that stood there before it, and one in the database,
+    begin(client)
+    Keyring(database, ["sk-before"]).register()
+    now = database.now()
+    with database.transaction() as db:
+        vault = open_vault(settings)
+        assert vault is not None
+        sealed = add_credential(db, vault, "sk-sealed", "sealed", now)
+        record_balance(db, fingerprint("sk-before"), 100_000, now)
+        record_balance(db, sealed, 20_000, now)
+
+    # then the credits of those are told that can still be spent.
+    assert client.get(BALANCE).json() == {"credits": 32.5}
+    told = client.get("/v1/balance").json()
+    assert told["credits"] == 32.5
+    assert {one["name"]: one["credits"] for one in told["credentials"]} == {
+        "setting 1": 12.5,
+        "sealed": 20,
+    }
 
 
 def test_a_balance_that_nobody_has_told_is_no_zero(client: Client, api: Caller) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import event, func, select
+from sqlalchemy import Connection, event, func, select
+from sqlalchemy.exc import OperationalError
 
 from api.submissions import Submission, Submissions, Told
 from jobs.db import Database, ensure
@@ -98,6 +99,23 @@ def test_who_has_too_many_jobs_costs_the_others_none(database: Database) -> None
         ("acme", "b"),
         ("full", "limited"),
     ]
+
+
+def test_jobs_whose_commit_lost_its_answer_are_not_let_in_again(postgres_url: str) -> None:
+    database = Database(postgres_url)
+
+    def commit_and_break(connection: Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        driver.commit()
+        driver.close()
+
+    event.listen(database.engine, "commit", commit_and_break, once=True)
+
+    told = add(database, *(submission(f"hare {n}") for n in range(20)))
+
+    assert [type(error) for error in told] == [OperationalError] * 20
+    assert len(stored(database)) == 20
+    database.close()
 
 
 def test_a_job_that_cannot_be_stored_costs_the_others_nothing(database: Database) -> None:

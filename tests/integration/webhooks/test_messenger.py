@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import update
@@ -50,6 +50,32 @@ def test_a_message_is_signed_and_holds_the_job(
     assert headers["webhook-id"] == rows(database)[0].id
     with pytest.raises(WebhookVerificationError):
         Webhook(secret).verify(body.replace("succeeded", "failed"), headers)
+
+
+class StoodStill:
+    """A clock of leases eight hours behind: the machine stood still, and its own was set since."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) - timedelta(hours=8)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_message_is_of_the_moment_that_its_receiver_sees(
+    database: Database,
+    messenger: Messenger,
+    receiver: Receiver,
+    signer: Signer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database, "_clock", StoodStill())
+    endpoint_id = make_endpoint(database, receiver.url, signer)
+    finish(database)
+    tell(database)
+
+    deliver(messenger, lambda: bool(rows(database)[0].delivered_at))
+
+    ((headers, body),) = receiver.messages
+    assert Webhook(signer.secret(endpoint_id, 0)).verify(body, headers)
 
 
 def test_what_a_job_names_is_signed_with_the_projects_secret(

@@ -1,9 +1,10 @@
 """Items that wait at the same time are answered together, and each gets its own answer."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from api.gathering import MOST_TOGETHER, Gathering
 
@@ -21,9 +22,12 @@ class Halves:
         return [KeyError(number) if number < 0 else number // 2 for number in numbers]
 
 
-def answers(halves: Halves, *numbers: int) -> list[int | BaseException]:
+Answer = Callable[[Sequence[int]], Sequence[int | Exception]]
+
+
+def answers(answer: Answer, *numbers: int) -> list[int | BaseException]:
     async def ask() -> list[int | BaseException]:
-        gathering = Gathering(halves)
+        gathering = Gathering(answer)
         asking = (gathering.join(number) for number in numbers)
         return await asyncio.gather(*asking, return_exceptions=True)
 
@@ -46,6 +50,19 @@ def test_whoever_spoils_it_for_all_is_the_only_one_to_be_told() -> None:
     assert (first, last) == (1, 2)
     assert isinstance(spoiler, ValueError)
     assert halves.asked == [[2, 3, 4], [2], [3], [4]]
+
+
+def test_what_a_database_may_have_done_before_it_was_away_is_asked_once() -> None:
+    asked: list[list[int]] = []
+
+    def lose_the_answer(numbers: Sequence[int]) -> list[int | Exception]:
+        asked.append(list(numbers))
+        raise OperationalError("COMMIT", {}, Exception("the connection is lost"))
+
+    told = answers(lose_the_answer, 2, 4, 6)
+
+    assert [type(error) for error in told] == [OperationalError] * 3
+    assert asked == [[2, 4, 6]]
 
 
 def test_one_that_is_refused_costs_the_others_nothing() -> None:

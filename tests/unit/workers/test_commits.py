@@ -130,6 +130,7 @@ def test_a_notice_is_committed_when_its_time_has_come(
 
     wait_until(lambda: notes(database) == [1], "it is committed")
     assert not notice.withdraw()
+    assert notice.is_committed()
 
 
 def test_a_notice_that_is_withdrawn_in_time_is_never_committed(database: Database) -> None:
@@ -144,8 +145,11 @@ def test_a_notice_that_is_withdrawn_in_time_is_never_committed(database: Databas
     assert notes(database) == [2]
 
 
-def test_a_notice_that_failed_counts_as_withdrawn(committer: Committer) -> None:
-    assert committer.soon(each, fail, seconds=0.0).withdraw()
+def test_a_notice_that_failed_is_neither_withdrawn_nor_committed(committer: Committer) -> None:
+    notice = committer.soon(each, fail, seconds=0.0)
+
+    assert not notice.is_committed()
+    assert not notice.withdraw()
 
 
 def test_more_than_fit_in_one_transaction_are_all_committed(
