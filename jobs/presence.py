@@ -1,6 +1,8 @@
-"""Which workers are there: each says so in Redis every few seconds."""
+"""Which workers are there, and who pays: each says so in Redis every few seconds."""
 
+from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 import redis
 
@@ -11,10 +13,10 @@ PREFIX = "darkroom:worker:"
 LIFE = timedelta(seconds=15)
 
 
-def announce(client: "redis.Redis", owner: str) -> None:
-    """Say that this worker is there; silent when Redis is away."""
+def announce(client: "redis.Redis", owner: str, credential_ids: Iterable[str] = ()) -> None:
+    """Say that this worker is there, and its credentials; silent when Redis is away."""
     try:
-        client.set(PREFIX + owner, "1", ex=LIFE)
+        client.set(PREFIX + owner, ",".join(credential_ids), ex=LIFE)
     except redis.RedisError:
         return
 
@@ -33,6 +35,15 @@ def workers_there(client: "redis.Redis") -> list[str]:
         key.decode().removeprefix(PREFIX) for key in client.scan_iter(PREFIX + "*", count=1000)
     )
     return [owner for owner in found if not is_dead(owner)]
+
+
+def payers_there(client: "redis.Redis") -> frozenset[str]:
+    """The credentials that those workers announced; none, when Redis is away."""
+    try:
+        told: list[Any] = [client.get(PREFIX + owner) for owner in workers_there(client)]
+    except redis.RedisError:
+        return frozenset()
+    return frozenset(name for line in told if line for name in line.decode().split(","))
 
 
 def is_anybody_there(client: "redis.Redis") -> bool:

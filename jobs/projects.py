@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, update
 
 from jobs.db import ensure
+from jobs.errors import NotFound
 from jobs.models import Project, table
 
 PROJECT = table(Project)
@@ -23,6 +24,14 @@ class Terms:
 def list_projects(db: Connection) -> list[Row[Any]]:
     """All projects, by name."""
     return list(db.execute(select(PROJECT).order_by(PROJECT.c.id)))
+
+
+def get_project(db: Connection, project_id: str) -> Row[Any]:
+    """A project; raises NotFound."""
+    found = db.execute(select(PROJECT).where(PROJECT.c.id == project_id)).one_or_none()
+    if found is None:
+        raise NotFound(f"there is no project {project_id!r}; `darkroom projects list` shows them")
+    return found
 
 
 def terms_of(db: Connection, project_id: str) -> Terms:

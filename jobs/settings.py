@@ -23,6 +23,12 @@ OnUncertain = Literal["retry", "hold", "fail"]
 
 RATE_FORM = re.compile(r"(\d+)\s*/\s*(\d+(?:\.\d+)?)\s*s")
 
+DAY_SECONDS = 86_400
+
+#: What can be sent as a key in a header, and what is said of anything else.
+KEY_FORM = re.compile(r"[!-~]+")
+NO_KEY = "a key with a blank, a curly quote or the like, which cannot be sent; copy it again"
+
 ORIGIN_FORM = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 
 
@@ -48,8 +54,10 @@ def parse_rate(value: object) -> object:
     if not isinstance(value, str):
         return value
     match = RATE_FORM.fullmatch(value.strip())
-    if match is None or float(match[2]) <= 0:
-        raise ValueError("write it as REQUESTS/SECONDSs, for example 150/10s")
+    if match is None or not 1e-3 <= float(match[2]) <= DAY_SECONDS:
+        raise ValueError(
+            "write it as REQUESTS/SECONDSs, for example 150/10s, with a day at the most"
+        )
     return Rate(requests=int(match[1]), window=timedelta(seconds=float(match[2])))
 
 
@@ -60,7 +68,7 @@ def one_line(value: str) -> str:
     return value
 
 
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Seconds = Annotated[float, Field(gt=0, le=DAY_SECONDS)]
 Line = Annotated[str, AfterValidator(one_line)]
 
 
@@ -134,6 +142,8 @@ class Settings(BaseSettings):
             raise ValueError("STABILITY_API_HOST is an address such as https://api.stability.ai")
         if self.stability_api_key is not None and not self.api_keys:
             raise ValueError("STABILITY_API_KEY holds no key")
+        if not all(map(KEY_FORM.fullmatch, self.api_keys)):
+            raise ValueError(f"STABILITY_API_KEY holds {NO_KEY}")
         if wrong := [origin for origin in self.cors_origins if not ORIGIN_FORM.fullmatch(origin)]:
             raise ValueError(
                 f"DARKROOM_CORS_ORIGINS holds {wrong[0]!r}, but an origin is such as "

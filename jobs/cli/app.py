@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from jobs.cli.assets import add_to as add_assets
 from jobs.cli.batches import add_to as add_batches
 from jobs.cli.brakes import add_to as add_brakes
 from jobs.cli.credentials import add_to as add_credentials
@@ -32,6 +33,7 @@ for add_to in (
     add_manifests,
     add_jobs,
     add_batches,
+    add_assets,
     add_flows,
     add_schedules,
     add_webhooks,

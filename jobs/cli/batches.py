@@ -3,7 +3,6 @@
 import sys
 import time
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -11,25 +10,22 @@ from sqlalchemy import Connection
 
 from jobs import batches as store
 from jobs import figures, tallies
-from jobs.catalog.operation import MILLI
-from jobs.cli.home import Home, open_home, print_json
+from jobs.cli.answer import AsJson, say
+from jobs.cli.group import new_group
+from jobs.cli.home import Home, open_home
+from jobs.cli.manifests import credits_in
 from jobs.cli.progress import standing, states
 from jobs.forecast import BatchForecast, Forecaster
+from jobs.manifest.draft import MAX_PRIORITY
 from jobs.public import batch_public, credits_of
 from jobs.queue import bulk
 from jobs.queue.bulk import Bulk
 from jobs.states import JobState
 
-commands = typer.Typer(
-    help="List batches; show, cancel, retry, pause, resume, front or set one.",
-    invoke_without_command=True,
-    add_completion=False,
-)
+commands = new_group("List batches; show, cancel, retry, pause, resume, front or set one.")
 
 #: Between two lines that say how far a verb for all jobs is.
 SAY_SECONDS = 2.0
-
-AsJson = Annotated[bool, typer.Option("--json")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,21 +33,15 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(commands, name="batches")
 
 
-@commands.callback()
-def list_batches(context: typer.Context, as_json: AsJson = False) -> None:
+@commands.command("list")
+def list_batches(as_json: AsJson = False) -> None:
     """List the newest batches."""
-    if context.invoked_subcommand is not None:
-        return
     with open_home() as home, home.database.reading() as db:
         forecaster = Forecaster(home.settings)
         found = [
             see(home, db, batch, forecaster) for batch in store.list_batches(db, home.project_id)
         ]
-    if as_json:
-        print_json([sight.public() for sight in found])
-        return
-    for sight in found:
-        print(sight.line())
+    say([sight.public() for sight in found], *(sight.line() for sight in found), as_json=as_json)
 
 
 @commands.command("show")
@@ -62,15 +52,18 @@ def show(batch: str, as_json: AsJson = False) -> None:
 
 
 @commands.command("cancel")
-def cancel(batch: str) -> None:
+def cancel(batch: str, as_json: AsJson = False) -> None:
     """Cancel all of its jobs that were not sent yet."""
-    print(f"{do_to_all(batch, Bulk.CANCEL)} canceled; what was sent already finishes")
+    changed = do_to_all(batch, Bulk.CANCEL)
+    told = f"{changed} canceled; what was sent already finishes"
+    say({"changed": changed}, told, as_json=as_json)
 
 
 @commands.command("retry")
-def retry(batch: str) -> None:
+def retry(batch: str, as_json: AsJson = False) -> None:
     """Open its failed jobs again, as many as the budget has room for."""
-    print(f"{do_to_all(batch, Bulk.RETRY)} queued again")
+    changed = do_to_all(batch, Bulk.RETRY)
+    say({"changed": changed}, f"{changed} queued again", as_json=as_json)
 
 
 def do_to_all(name: str, verb: Bulk) -> int:
@@ -95,34 +88,38 @@ def carry_out(home: Home, batch_id: str) -> int:
 
 
 @commands.command("front")
-def front(batch: str) -> None:
+def front(batch: str, as_json: AsJson = False) -> None:
     """Start its jobs before all others of the project with their priority."""
     with open_home() as home:
         now = home.database.now()
         with home.database.transaction() as db:
             store.front(db, home.project_id, store.get_batch(db, home.project_id, batch).id, now)
         with home.database.reading() as db:
-            tell(db, home, batch, as_json=False)
+            tell(db, home, batch, as_json=as_json)
 
 
 @commands.command("set")
 def set_terms(
     batch: str,
-    priority: Annotated[int | None, typer.Option(help="Higher is sooner.")] = None,
+    priority: Annotated[
+        int | None, typer.Option(min=-MAX_PRIORITY, max=MAX_PRIORITY, help="Higher is sooner.")
+    ] = None,
     weight: Annotated[
         int | None, typer.Option(min=1, max=1000, help="Jobs started in its turn.")
     ] = None,
     max_in_flight: Annotated[
-        int | None, typer.Option(min=0, help="Jobs under way at once; 0 for any number.")
+        int | None,
+        typer.Option(min=0, max=MAX_PRIORITY, help="Jobs under way at once; 0 for any number."),
     ] = None,
-    budget: Annotated[float | None, typer.Option(min=0, help="Credits.")] = None,
+    budget: Annotated[str | None, typer.Option(metavar="CREDITS")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Change its priority, weight, cap or budget, also while it runs."""
     named = {
         "priority": priority,
         "weight": weight,
         "max_in_flight": max_in_flight,
-        "budget_milli": None if budget is None else int(Decimal(str(budget)) * MILLI),
+        "budget_milli": credits_in(budget),
     }
     changes: dict[str, Any] = {k: value for k, value in named.items() if value is not None}
     if not changes:
@@ -136,22 +133,22 @@ def set_terms(
             store.change(db, home.project_id, found.id, now, **changes)
         carry_out(home, found.id)
         with home.database.reading() as db:
-            tell(db, home, batch, as_json=False)
+            tell(db, home, batch, as_json=as_json)
 
 
 @commands.command("pause")
-def pause(batch: str) -> None:
+def pause(batch: str, as_json: AsJson = False) -> None:
     """Start no more of its jobs."""
-    set_pause(batch, is_paused=True)
+    set_pause(batch, is_paused=True, as_json=as_json)
 
 
 @commands.command("resume")
-def resume(batch: str) -> None:
+def resume(batch: str, as_json: AsJson = False) -> None:
     """Go on."""
-    set_pause(batch, is_paused=False)
+    set_pause(batch, is_paused=False, as_json=as_json)
 
 
-def set_pause(batch: str, *, is_paused: bool) -> None:
+def set_pause(batch: str, *, is_paused: bool, as_json: bool) -> None:
     """Pause or resume a batch."""
     with open_home() as home:
         now = home.database.now()
@@ -159,17 +156,14 @@ def set_pause(batch: str, *, is_paused: bool) -> None:
             found = store.get_batch(db, home.project_id, batch)
             store.pause(db, home.project_id, found.id, now if is_paused else None)
         with home.database.reading() as db:
-            tell(db, home, batch, as_json=False)
+            tell(db, home, batch, as_json=as_json)
 
 
 def tell(db: Connection, home: Home, name: str, *, as_json: bool) -> None:
     """Show one batch."""
     batch = store.get_batch(db, home.project_id, name)
     sight = see(home, db, batch, Forecaster(home.settings))
-    if as_json:
-        print_json(sight.public())
-    else:
-        print(sight.line())
+    say(sight.public(), sight.line(), as_json=as_json)
 
 
 @dataclass(frozen=True)

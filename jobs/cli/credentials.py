@@ -6,17 +6,18 @@ from typing import Annotated, Any
 import typer
 
 from jobs import credentials as store
-from jobs.cli.home import Home, open_home, print_json, settings_for
+from jobs.cli.answer import AsJson, say
+from jobs.cli.group import new_group
+from jobs.cli.home import Home, open_home, settings_for
 from jobs.credentials import BY_HAND, Keyring
 from jobs.errors import SettingsError
-from jobs.public import credits_of, when
+from jobs.public import credential_public, credits_of
+from jobs.settings import KEY_FORM, NO_KEY
 from jobs.vault import Vault, new_secret, open_vault
 
-commands = typer.Typer(
-    help="List Stability keys; add, stop or start one.",
-    invoke_without_command=True,
-    add_completion=False,
-)
+NameOrId = Annotated[str, typer.Argument(help="Its name or id.")]
+
+commands = new_group("List Stability keys; add, stop or start one.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,56 +25,34 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(commands, name="credentials")
 
 
-@commands.callback()
-def list_credentials(
-    context: typer.Context, as_json: Annotated[bool, typer.Option("--json")] = False
-) -> None:
+@commands.command("list")
+def list_credentials(as_json: AsJson = False) -> None:
     """List the credentials; the keys themselves are never shown."""
-    if context.invoked_subcommand is not None:
-        return
     with open_home() as home:
         Keyring(home.database, home.settings.api_keys).register()
         with home.database.reading() as db:
             found = store.list_credentials(db)
-    if as_json:
-        print_json([public(row) for row in found])
-        return
-    for row in found:
-        state = "paused" if row.paused_at else "in use"
-        if row.stopped_at:
-            state = f"stopped: {row.stop_reason}"
-        balance = "" if row.balance_milli is None else f"  {credits_of(row.balance_milli)} credits"
-        print(f"{row.id}  {row.name}  {state}{balance}")
-
-
-def public(row: Any) -> dict[str, Any]:
-    """A credential as programs see it."""
-    return {
-        "id": row.id,
-        "name": row.name,
-        "is_sealed": row.sealed_key is not None,
-        "paused_at": when(row.paused_at),
-        "stopped_at": when(row.stopped_at),
-        "stop_reason": row.stop_reason,
-        "balance": credits_of(row.balance_milli),
-        "checked_at": when(row.checked_at),
-    }
+    say([public(row) for row in found], *map(line, found), as_json=as_json)
 
 
 @commands.command("add")
-def add(name: Annotated[str, typer.Option(help="What to call it.")]) -> None:
+def add(
+    name: Annotated[str, typer.Option(help="What to call it.")], as_json: AsJson = False
+) -> None:
     """Keep a key in the database, encrypted. The key is read from standard input."""
     with open_home() as home:
         vault = vault_of(home)
         if sys.stdin.isatty():
             print("Stability key: ", end="", file=sys.stderr, flush=True)
         key = sys.stdin.readline().strip()
-        if not key or not key.isprintable() or " " in key:
+        if not key:
             raise SettingsError("no key was given; write it on standard input, in one line")
+        if not KEY_FORM.fullmatch(key):
+            raise SettingsError(f"standard input holds {NO_KEY}")
         now = home.database.now()
         with home.database.transaction() as db:
-            credential_id = store.add_credential(db, vault, key, name, now)
-    print(credential_id)
+            added = store.get_credential(db, store.add_credential(db, vault, key, name, now))
+    say(public(added), added.id, as_json=as_json)
 
 
 def vault_of(home: Home) -> Vault:
@@ -88,23 +67,44 @@ def vault_of(home: Home) -> Vault:
 
 
 @commands.command("secret")
-def secret() -> None:
+def secret(as_json: AsJson = False) -> None:
     """Make a secret for DARKROOM_SECRET_KEY."""
     settings_for("credentials")
-    print(new_secret())
+    made = new_secret()
+    say({"secret": made}, made, as_json=as_json)
 
 
 @commands.command("stop")
-def stop(credential: str) -> None:
+def stop(credential: NameOrId, as_json: AsJson = False) -> None:
     """Send nothing more with it; results that it is owed wait."""
     with open_home() as home:
         now = home.database.now()
         with home.database.transaction() as db:
-            store.stop(db, credential, BY_HAND, now)
+            credential_id = store.get_credential(db, credential).id
+            store.stop(db, credential_id, BY_HAND, now)
+            stopped = store.get_credential(db, credential_id)
+    say(public(stopped), line(stopped), as_json=as_json)
 
 
 @commands.command("start")
-def start(credential: str) -> None:
+def start(credential: NameOrId, as_json: AsJson = False) -> None:
     """Use it again."""
     with open_home() as home, home.database.transaction() as db:
-        store.start(db, credential)
+        credential_id = store.get_credential(db, credential).id
+        store.start(db, credential_id)
+        started = store.get_credential(db, credential_id)
+    say(public(started), line(started), as_json=as_json)
+
+
+def public(row: Any) -> dict[str, Any]:
+    """A credential as programs see it."""
+    return credential_public(row) | {"is_sealed": row.sealed_key is not None}
+
+
+def line(row: Any) -> str:
+    """A credential in one line."""
+    state = "paused" if row.paused_at else "in use"
+    if row.stopped_at:
+        state = f"stopped: {row.stop_reason}"
+    balance = "" if row.balance_milli is None else f"  {credits_of(row.balance_milli)} credits"
+    return f"{row.id}  {row.name}  {state}{balance}"

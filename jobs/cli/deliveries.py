@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli.home import Home, open_home, print_json
+from jobs.cli.answer import AsJson, say
+from jobs.cli.home import Home, open_home
 from jobs.webhooks import endpoints, journal
 from jobs.webhooks.shown import delivery_public
 
-AsJson = Annotated[bool, typer.Option("--json")]
 WebhookId = Annotated[str, typer.Argument(metavar="WEBHOOK", help="Its id.")]
 
 
@@ -40,11 +40,7 @@ def log(
     with open_home() as home, home.database.reading() as db:
         endpoints.get(db, home.project_id, webhook)
         found = [delivery_public(row) for row in journal.log_of(db, webhook, limit=limit)]
-    if as_json:
-        print_json(found)
-        return
-    for delivery in found:
-        print(delivery_line(delivery))
+    say(found, *map(delivery_line, found), as_json=as_json)
 
 
 def replay(
@@ -70,20 +66,14 @@ def replay_failed(
         with home.database.transaction() as db:
             found = endpoints.get(db, home.project_id, webhook)
             replayed = journal.replay_failed(db, found, since.replace(tzinfo=UTC), now)
-    if as_json:
-        print_json({"replayed": replayed})
-    else:
-        print(f"{replayed:,} messages are told again")
+    say({"replayed": replayed}, f"{replayed:,} messages are told again", as_json=as_json)
 
 
 def tell_delivery(home: Home, delivery_id: str, *, as_json: bool) -> None:
     """Show one delivery."""
     with home.database.reading() as db:
         shown = delivery_public(journal.get(db, home.project_id, delivery_id))
-    if as_json:
-        print_json(shown)
-    else:
-        print(delivery_line(shown))
+    say(shown, delivery_line(shown), as_json=as_json)
 
 
 def delivery_line(delivery: dict[str, Any]) -> str:

@@ -1,10 +1,12 @@
 """`darkroom doctor`: each part is tried for real, and gets one line."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from jobs.cli.credits import credits_left
 from jobs.cli.payer import is_worked
 from jobs.cli.progress import standing
 from jobs.db import Database
@@ -15,15 +17,27 @@ from jobs.projects import list_projects
 from jobs.queue import brakes
 from jobs.schema import HEAD, current_revision
 from jobs.settings import Settings
-from jobs.stability.client import StabilityClient
 from jobs.storage import open_storage
 from jobs.telemetry import redact
 
 Check = Callable[[Settings], str]
 
 
-def run_checks(settings: Settings) -> bool:
-    """Run all checks; prints a line for each and tells whether all passed."""
+@dataclass(frozen=True)
+class Finding:
+    """How a check went."""
+
+    name: str
+    ok: bool
+    text: str
+
+    def line(self) -> str:
+        """For people."""
+        return f"{'ok  ' if self.ok else 'FAIL'}  {self.name:9}  {self.text}"
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Run all checks, one after the other."""
     checks: dict[str, Check] = {
         "database": check_database,
         "broker": check_broker,
@@ -32,23 +46,23 @@ def run_checks(settings: Settings) -> bool:
         "worker": check_worker,
         "brakes": check_brakes,
     }
-    print(f"ok    settings   home {settings.home}, rate {settings.darkroom_rate}")
-    passed = [report(name, check, settings) for name, check in checks.items()]
-    return all(passed)
+    told = f"home {settings.home}, rate {settings.darkroom_rate}"
+    yield Finding("settings", ok=True, text=told)
+    for name, check in checks.items():
+        yield find(name, check, settings)
 
 
-def report(name: str, check: Check, settings: Settings) -> bool:
-    """Run one check and say how it went."""
+def find(name: str, check: Check, settings: Settings) -> Finding:
+    """Run one check."""
     begun = time.monotonic()
     try:
         told = check(settings)
     except (DarkroomError, SQLAlchemyError, OSError) as error:
         # The driver's own words, where SQLAlchemy only passes them on.
         first = str(getattr(error, "orig", error)).partition("\n")[0] or type(error).__name__
-        print(f"FAIL  {name:9}  {redact(first)}")
-        return False
-    print(f"ok    {name:9}  {told} ({(time.monotonic() - begun) * 1000:.0f} ms)")
-    return True
+        return Finding(name, ok=False, text=redact(first))
+    took = f"{(time.monotonic() - begun) * 1000:.0f} ms"
+    return Finding(name, ok=True, text=f"{told} ({took})")
 
 
 def check_database(settings: Settings) -> str:
@@ -87,14 +101,7 @@ def check_key(settings: Settings) -> str:
     """Every key is known to the API and has a balance."""
     if not settings.api_keys:
         return "no STABILITY_API_KEY: the sandbox stands in, unless `darkroom credentials` has keys"
-    client = StabilityClient(settings.api_host)
-    told = []
-    for number, key in enumerate(settings.api_keys, start=1):
-        answer = client.balance(key=key)
-        if answer.status_code != 200:
-            raise PartUnavailable(f"key {number}: the API answers {answer.status_code}")
-        told.append(f"key {number}: {answer.json().get('credits')} credits")
-    return ", ".join(told)
+    return ", ".join(credits_left(settings))
 
 
 def check_worker(settings: Settings) -> str:

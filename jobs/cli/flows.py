@@ -7,21 +7,17 @@ import typer
 from sqlalchemy import Connection
 
 from jobs import history
+from jobs.cli.answer import AsJson, say
 from jobs.cli.document import naming_faults, read_document
-from jobs.cli.home import Home, open_home, print_json
+from jobs.cli.group import new_group
+from jobs.cli.home import Home, open_home
 from jobs.flows import store
 from jobs.flows.public import flow_public
 from jobs.inputs import policy_of
 from jobs.limiter.permits import connect
 from jobs.nudge import nudge
 
-commands = typer.Typer(
-    help="Submit jobs that use each other's outputs; list, show, cancel or retry them.",
-    invoke_without_command=True,
-    add_completion=False,
-)
-
-AsJson = Annotated[bool, typer.Option("--json")]
+commands = new_group("Submit jobs that use each other's outputs; list, show, cancel or retry them.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,18 +25,12 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(commands, name="flows")
 
 
-@commands.callback()
-def list_flows(context: typer.Context, as_json: AsJson = False) -> None:
+@commands.command("list")
+def list_flows(as_json: AsJson = False) -> None:
     """List the newest flows."""
-    if context.invoked_subcommand is not None:
-        return
     with open_home() as home, home.database.reading() as db:
         shown = [public(db, found) for found in store.list_flows(db, home.project_id)]
-    if as_json:
-        print_json(shown)
-        return
-    for flow in shown:
-        print(headline(flow))
+    say(shown, *map(headline, shown), as_json=as_json)
 
 
 @commands.command("submit")
@@ -107,12 +97,7 @@ def tell(home: Home, flow_id: str, *, as_json: bool) -> None:
     """Show one flow."""
     with home.database.reading() as db:
         shown = public(db, store.find(db, home.project_id, flow_id))
-    if as_json:
-        print_json(shown)
-        return
-    print(headline(shown))
-    for line in tree(shown):
-        print(line)
+    say(shown, headline(shown), *tree(shown), as_json=as_json)
 
 
 def public(db: Connection, found: store.Found) -> dict[str, Any]:

@@ -1,12 +1,10 @@
 """What a command needs: settings, database, bucket."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dotenv import dotenv_values
 from sqlalchemy.exc import OperationalError
@@ -70,8 +68,3 @@ def open_home(settings: Settings | None = None) -> Iterator[Home]:
         yield Home(settings, database, open_storage(settings))
     finally:
         database.close()
-
-
-def print_json(value: Any) -> None:
-    """Print one JSON document for programs."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))

@@ -1,6 +1,5 @@
 """`darkroom submit`, `jobs`, `explain`, `resolve`: one job at a time."""
 
-import shutil
 import sys
 import time
 from dataclasses import replace
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
 from jobs import assets, history
 from jobs.batches import get_batch
@@ -15,29 +15,28 @@ from jobs.catalog.images import image_faults
 from jobs.catalog.loader import operation as find_operation
 from jobs.catalog.operation import Kind, Operation
 from jobs.catalog.validate import clean
+from jobs.cli.answer import AsJson, say
 from jobs.cli.embed import services
-from jobs.cli.home import Home, open_home, prepare, print_json, settings_for
+from jobs.cli.group import new_group
+from jobs.cli.home import Home, open_home, settings_for
 from jobs.cli.manifests import pair
+from jobs.cli.saving import check_out, save
 from jobs.cli.webhooks import check_webhook
+from jobs.db import is_away
 from jobs.errors import Conflict, Fault, InvalidJob
 from jobs.forecast import Forecaster
 from jobs.inputs import keep_inputs, policy_of, reference_faults
 from jobs.limiter.permits import connect
+from jobs.manifest.draft import MAX_PRIORITY
 from jobs.nudge import nudge
-from jobs.public import credits_of, fate_of, job_public
+from jobs.public import credits_of, fate_of, history_public, job_public
 from jobs.queue import desk, intake
 from jobs.states import FINAL, JobState
-from jobs.storage import open_storage
-from jobs.storage.keys import extension_of
 from jobs.submission import asset_faults
 
 LOOK_SECONDS = 0.2
 
-commands = typer.Typer(
-    help="List jobs; show, cancel, retry or front one.",
-    invoke_without_command=True,
-    add_completion=False,
-)
+commands = new_group("List jobs; show, cancel, retry or front one.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -53,28 +52,32 @@ def submit(
     values: Annotated[list[str] | None, typer.Argument(metavar="[K=V] [image=@FILE]")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Until it has ended.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the output here.")] = None,
-    priority: Annotated[int, typer.Option(help="Higher is sooner.")] = 10,
+    priority: Annotated[
+        int, typer.Option(min=-MAX_PRIORITY, max=MAX_PRIORITY, help="Higher is sooner.")
+    ] = 10,
     webhook: Annotated[str | None, typer.Option(help="An address that is told of it.")] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Submit one job."""
+    if out is not None:
+        check_out(out)
     settings = settings_for("submit")
     params, files = read_values(find_operation(operation), values or [])
-    database = prepare(settings)
-    home = Home(settings, database, open_storage(settings))
-    check_webhook(settings, webhook)
-    job = replace(new_job(home, operation, params, files, priority), webhook_url=webhook)
-    if not (wait or out):
-        job_id = insert(home, job)
+    with open_home(settings) as home:
+        check_webhook(settings, webhook)
+        job = replace(new_job(home, operation, params, files, priority), webhook_url=webhook)
+        if not (wait or out):
+            tell(home, insert(home, job), as_json=as_json)
+            return
+        with services(
+            settings, home.database, lambda line: print(line, file=sys.stderr)
+        ) as running:
+            home = replace(home, settings=running.settings)
+            job_id = insert(home, job)
+            state = wait_for(home, job_id)
+        if out is not None and state in {JobState.SUCCEEDED, JobState.FILTERED}:
+            save(home, job_id, out)
         tell(home, job_id, as_json=as_json)
-        return
-    with services(settings, database, lambda line: print(line, file=sys.stderr)) as running:
-        home = Home(running.settings, database, home.storage)
-        job_id = insert(home, job)
-        state = wait_for(home, job_id)
-    if out is not None and state in {JobState.SUCCEEDED, JobState.FILTERED}:
-        save(home, job_id, out)
-    tell(home, job_id, as_json=as_json)
     raise typer.Exit(0 if state == JobState.SUCCEEDED else 1)
 
 
@@ -134,27 +137,18 @@ def insert(home: Home, job: intake.NewJob) -> str:
 
 
 def wait_for(home: Home, job_id: str) -> JobState:
-    """Until the job has ended or is held."""
+    """Until the job has ended or is held, however often the database is away meanwhile."""
     while True:
-        with home.database.reading() as db:
-            state = JobState(history.get_job(db, home.project_id, job_id).state)
-        if state in FINAL or state == JobState.HELD:
-            return state
+        try:
+            with home.database.reading() as db:
+                state = JobState(history.get_job(db, home.project_id, job_id).state)
+        except SQLAlchemyError as error:
+            if not is_away(error):
+                raise
+        else:
+            if state in FINAL or state == JobState.HELD:
+                return state
         time.sleep(LOOK_SECONDS)
-
-
-def save(home: Home, job_id: str, out: Path) -> None:
-    """Write the outputs: to `out`, further ones beside it with a number."""
-    with home.database.reading() as db:
-        outputs = history.outputs_of(db, [job_id])[job_id]
-    for output in outputs:
-        ending = out.suffix or f".{extension_of(output.content_type)}"
-        number = f"-{output.number}" if output.number else ""
-        target = out.with_name(f"{out.stem}{number}{ending}")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with home.storage.open(output.key) as source, target.open("wb") as file:
-            shutil.copyfileobj(source, file)
-        print(target, file=sys.stderr)
 
 
 def tell(home: Home, job_id: str, *, as_json: bool) -> None:
@@ -163,33 +157,28 @@ def tell(home: Home, job_id: str, *, as_json: bool) -> None:
         job = history.get_job(db, home.project_id, job_id)
         outputs = history.outputs_of(db, [job_id]).get(job_id, [])
         forecast = Forecaster(home.settings).job(db, job, home.database.now())
-    if as_json:
-        print_json(job_public(job, outputs, forecast))
-        return
-    print(line(job))
+    lines = [line(job)]
     if forecast.position:
         until = f", ends about {forecast.eta:%Y-%m-%d %H:%M:%S} UTC" if forecast.eta else ""
-        print(f"  number {forecast.position:,} of the project's queue{until}")
+        lines.append(f"  number {forecast.position:,} of the project's queue{until}")
     for output in outputs:
         size = f"{output.width}x{output.height}" if output.width else f"{output.bytes:,} bytes"
-        print(f"  {output.key}  {output.content_type}  {size}  sha256 {output.sha256[:12]}")
+        lines.append(f"  {output.key}  {output.content_type}  {size}  sha256 {output.sha256[:12]}")
     if job.error:
-        print(f"  {job.error['code']}: {job.error['message']}")
+        lines.append(f"  {job.error['code']}: {job.error['message']}")
+    say(job_public(job, outputs, forecast), *lines, as_json=as_json)
 
 
-@commands.callback()
-def jobs(
-    context: typer.Context,
+@commands.command("list")
+def list_jobs(
     state: Annotated[str | None, typer.Option(help="Only these, for example failed.")] = None,
     batch: Annotated[str | None, typer.Option(help="Of this batch, by name or id.")] = None,
     operation: Annotated[str | None, typer.Option()] = None,
     uncertain: Annotated[bool, typer.Option("--uncertain", help="Held for a decision.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the newest jobs."""
-    if context.invoked_subcommand is not None:
-        return
     with open_home() as home, home.database.reading() as db:
         found = history.list_jobs(
             db,
@@ -201,54 +190,52 @@ def jobs(
             limit=limit,
         )
         outputs = history.outputs_of(db, [job.id for job in found])
-    if as_json:
-        print_json([job_public(job, outputs.get(job.id, [])) for job in found])
-        return
-    for job in found:
-        print(line(job))
+    shown = [job_public(job, outputs.get(job.id, [])) for job in found]
+    say(shown, *map(line, found), as_json=as_json)
 
 
 @commands.command("show")
-def show(job: str, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+def show(job: str, as_json: AsJson = False) -> None:
     """Show one job."""
     with open_home() as home:
         tell(home, job, as_json=as_json)
 
 
 @commands.command("cancel")
-def cancel(job: str) -> None:
+def cancel(job: str, as_json: AsJson = False) -> None:
     """Stop a job that was not sent yet."""
     with open_home() as home:
         now = home.database.now()
         with home.database.transaction() as db:
             desk.cancel(db, home.project_id, job, now)
-        tell(home, job, as_json=False)
+        tell(home, job, as_json=as_json)
 
 
 @commands.command("retry")
-def retry(job: str) -> None:
+def retry(job: str, as_json: AsJson = False) -> None:
     """Open a failed, canceled or skipped job again."""
     with open_home() as home:
         now = home.database.now()
         with home.database.transaction() as db:
             desk.retry(db, home.project_id, job, now)
-        tell(home, job, as_json=False)
+        tell(home, job, as_json=as_json)
 
 
 @commands.command("front")
-def front(job: str) -> None:
+def front(job: str, as_json: AsJson = False) -> None:
     """Start a queued job before all others of the project with its priority."""
     with open_home() as home:
         now = home.database.now()
         with home.database.transaction() as db:
             desk.front(db, home.project_id, job, now)
-        tell(home, job, as_json=False)
+        tell(home, job, as_json=as_json)
 
 
 def resolve(
     job: str,
     resubmit: Annotated[bool, typer.Option("--resubmit", help="Pay again.")] = False,
     give_up: Annotated[bool, typer.Option("--give-up", help="Fail it.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Decide about a job whose paid call was lost."""
     if resubmit == give_up:
@@ -258,31 +245,36 @@ def resolve(
         with home.database.transaction() as db:
             decision: Any = "resubmit" if resubmit else "give-up"
             desk.resolve(db, home.project_id, job, now, decision=decision)
-        tell(home, job, as_json=False)
+        tell(home, job, as_json=as_json)
 
 
-def explain(job: str) -> None:
+def explain(job: str, as_json: AsJson = False) -> None:
     """Tell a job's whole story."""
     with open_home() as home, home.database.reading() as db:
         found = history.get_job(db, home.project_id, job)
         events = history.events_of(db, job)
         tries = history.attempts_of(db, job)
-    print(line(found))
-    for event in events:
-        charged = f"  ({credits_of(event.charged_milli)} credits)" if event.charged_milli else ""
-        way = (
-            event.target
-            if event.origin in {None, event.target}
-            else f"{event.origin} → {event.target}"
-        )
-        note = f"  {event.note}" if event.note else ""
-        print(f"  {event.at:%Y-%m-%d %H:%M:%S}  {event.verb:12} {way}{note}{charged}")
-    for attempt in tries:
-        fate = fate_of(attempt)
-        doubt = ": it may have been paid" if fate == "uncertain" else ""
-        print(f"  attempt {attempt.number} with {attempt.credential_id}: {fate}{doubt}")
+    lines = [line(found), *map(event_line, events), *map(attempt_line, tries)]
     if found.held_for == "uncertain":
-        print(f"  to pay again: `darkroom resolve {job} --resubmit`; to fail it: `--give-up`")
+        mend = f"  to pay again: `darkroom resolve {job} --resubmit`; to fail it: `--give-up`"
+        lines.append(mend)
+    say(history_public(events, tries), *lines, as_json=as_json)
+
+
+def event_line(event: Any) -> str:
+    """A change of a job in one line."""
+    charged = f"  ({credits_of(event.charged_milli)} credits)" if event.charged_milli else ""
+    is_move = event.origin not in {None, event.target}
+    way = f"{event.origin} → {event.target}" if is_move else event.target
+    note = f"  {event.note}" if event.note else ""
+    return f"  {event.at:%Y-%m-%d %H:%M:%S}  {event.verb:12} {way}{note}{charged}"
+
+
+def attempt_line(attempt: Any) -> str:
+    """A try at the paid call in one line."""
+    fate = fate_of(attempt)
+    doubt = ": it may have been paid" if fate == "uncertain" else ""
+    return f"  attempt {attempt.number} with {attempt.credential_id}: {fate}{doubt}"
 
 
 def known_state(text: str) -> JobState:

@@ -2,22 +2,23 @@
 
 import re
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
 from jobs import keys as store
-from jobs.cli.home import open_home, print_json
+from jobs.cli.answer import AsJson, say
+from jobs.cli.group import new_group
+from jobs.cli.home import open_home
 from jobs.keys import PROJECT_FORM, Scope
 from jobs.limits import Limits
 from jobs.models import DEFAULT_PROJECT
 from jobs.public import when
 
-commands = typer.Typer(help="Make, list, limit, rotate or revoke API keys.", no_args_is_help=True)
+commands = new_group("List API keys; create, limit, rotate or revoke one.")
 
-AsJson = Annotated[bool, typer.Option("--json")]
 KeyId = Annotated[str, typer.Argument(help="The key's id.")]
 
 LIMITS = ", ".join(Limits.model_fields)
@@ -71,10 +72,8 @@ def set_limits(
             limits = store.set_limits(db, key_id, named)
         except ValidationError as error:
             raise bad_limit(error, hint="CHANGES") from error
-    if as_json:
-        print_json({"id": key_id, "limits": limits.model_dump()})
-    else:
-        print(f"{key_id}: {in_words(limits)}")
+    changed = {"id": key_id, "limits": limits.model_dump()}
+    say(changed, f"{key_id}: {in_words(limits)}", as_json=as_json)
 
 
 @commands.command("rotate")
@@ -92,10 +91,9 @@ def rotate(
         with home.database.transaction() as db:
             key, new_id = store.rotate_key(db, key_id, now, overlap=span)
             row, old = store.get_key(db, new_id), store.get_key(db, key_id)
-    ends_at = when(old.expires_at)
-    show_once(key, row, as_json=as_json, replaces={"id": key_id, "expires_at": ends_at})
-    if not as_json:
-        print(f"{key_id} ends at {ends_at}.")
+    ends_at = when(store.end_of(old))
+    replaced = {"id": key_id, "expires_at": ends_at}
+    show_once(key, row, f"{key_id} ends at {ends_at}.", as_json=as_json, replaces=replaced)
 
 
 @commands.command("list")
@@ -106,30 +104,18 @@ def list_keys(
     """List the keys, without their secrets."""
     with open_home() as home, home.database.reading() as db:
         found, now = store.list_keys(db, project), home.database.now()
-    if as_json:
-        print_json([public(row) for row in found])
-        return
-    for row in found:
-        parts = [row.id, row.project_id, ",".join(row.scopes)]
-        if row.limits:
-            parts.append(in_words(store.limits_of(row)))
-        if row.revoked_at:
-            parts.append("revoked")
-        elif row.expires_at:
-            parts.append(
-                f"{'expired' if row.expires_at <= now else 'expires'} {when(row.expires_at)}"
-            )
-        print("  ".join(parts))
+    say([public(row) for row in found], *(line(row, now) for row in found), as_json=as_json)
 
 
 @commands.command("revoke")
-def revoke(key_id: KeyId) -> None:
+def revoke(key_id: KeyId, as_json: AsJson = False) -> None:
     """End a key; it works for a second more at the most."""
     with open_home() as home:
         now = home.database.now()
         with home.database.transaction() as db:
             store.revoke_key(db, key_id, now)
-    print(f"{key_id} is revoked")
+            row = store.get_key(db, key_id)
+    say(public(row), f"{key_id} is revoked", as_json=as_json)
 
 
 def read_scopes(text: str) -> set[Scope]:
@@ -186,12 +172,22 @@ def in_words(limits: Limits) -> str:
     return " ".join(f"{name}={value}" for name, value in named) or "no limits"
 
 
-def show_once(key: str, row: Any, *, as_json: bool, **more: Any) -> None:
+def show_once(key: str, row: Any, *lines: str, as_json: bool, **more: Any) -> None:
     """The key itself, for the only time."""
-    if as_json:
-        print_json({"key": key, **public(row), **more})
-    else:
-        print(f"{key}\nKeep it: it is not shown again. Project {row.project_id}, id {row.id}.")
+    keep = f"Keep it: it is not shown again. Project {row.project_id}, id {row.id}."
+    say({"key": key, **public(row), **more}, key, keep, *lines, as_json=as_json)
+
+
+def line(row: Any, now: datetime) -> str:
+    """A key in one line."""
+    parts = [row.id, row.project_id, ",".join(row.scopes)]
+    if row.limits:
+        parts.append(in_words(store.limits_of(row)))
+    if row.revoked_at and row.revoked_at <= now:
+        parts.append("revoked")
+    elif ends_at := store.end_of(row):
+        parts.append(f"{'expired' if ends_at <= now else 'expires'} {when(ends_at)}")
+    return "  ".join(parts)
 
 
 def public(row: Any) -> dict[str, Any]:

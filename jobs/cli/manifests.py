@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 
 from jobs.catalog.operation import MILLI
-from jobs.cli.home import open_home, prepare, print_json, settings_for
+from jobs.cli.answer import AsJson, say
+from jobs.cli.home import open_home, prepare, settings_for
 from jobs.cli.order import EXPORTS, Format, Order, Policy
 from jobs.cli.payer import is_play
 from jobs.cli.webhooks import check_webhook
@@ -40,14 +41,16 @@ def run(
     name: Annotated[str | None, typer.Option(help="Of the batch; the manifest's own.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the dataset.")] = None,
     format_: Annotated[Format, typer.Option("--format")] = Format.FILES,
-    budget: Annotated[str | None, typer.Option(metavar="CREDITS")] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="CREDITS", help="The most that it may cost.")
+    ] = None,
     on_uncertain: Annotated[Policy | None, typer.Option(help="For lost answers.")] = None,
     webhook: Annotated[str | None, typer.Option(help="An address that is told of its end.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count and price, send nothing.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")] = False,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a picture, video or model for every row; the same again goes on where it stopped."""
     settings = settings_for("run")
@@ -74,8 +77,8 @@ def run(
     console = Console(stderr=as_json)
     agree(settings, order, review, console)
     outcome = run_batch(settings, order, review, console)
-    if as_json:
-        print_json(outcome.report)
+    # The lines for people are on the console already.
+    say(outcome.report, as_json=as_json)
     raise typer.Exit(0 if outcome.is_all_there else SOME_FAILED)
 
 
@@ -83,15 +86,13 @@ def export(
     batch: Annotated[str, typer.Argument(help="Its name or id.")],
     out: Annotated[Path, typer.Option(help="Folder of the dataset.")],
     format_: Annotated[Format, typer.Option("--format")] = Format.FILES,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a batch's outputs as a dataset; any time, also while it runs."""
     with open_home() as home:
         summary = EXPORTS[format_](home, batch, out)
-    if as_json:
-        print_json(vars(summary))
-    else:
-        print(f"{summary.files} files of {summary.jobs} jobs in {out}")
+    told = f"{summary.files} files of {summary.jobs} jobs in {out}"
+    say(vars(summary), told, as_json=as_json)
     if summary.missing:
         why = f"{summary.missing} files are missing from the bucket: see {out / 'dataset.json'}"
         print(why, file=sys.stderr)
@@ -125,9 +126,10 @@ def credits_in(text: str | None) -> int | None:
         return None
     try:
         milli = Decimal(text) * MILLI
+        is_budget = 0 <= milli < 10**12
     except InvalidOperation:
-        milli = Decimal(-1)
-    if not 0 <= milli < 10**12:
+        is_budget = False
+    if not is_budget:
         raise typer.BadParameter(
             "is a number of credits, such as 120 or 6.5", param_hint="--budget"
         )
@@ -153,13 +155,13 @@ def plan(settings: Settings, order: Order, review: Review) -> dict[str, Any]:
 def tell_dry(settings: Settings, order: Order, review: Review) -> None:
     """Show the plan; nothing is sent."""
     told = plan(settings, order, review)
-    if order.as_json:
-        print_json(told)
-        return
-    print(f"{order.manifest}: {review.count:,} jobs, {told['credits']} credits")
-    for operation, count in sorted(review.by_operation.items()):
-        print(f"  {count:7,}  {operation}")
-    print(f"about {told['expected_seconds']} s at {settings.darkroom_rate}; nothing was sent")
+    say(
+        told,
+        f"{order.manifest}: {review.count:,} jobs, {told['credits']} credits",
+        *(f"  {count:7,}  {name}" for name, count in sorted(review.by_operation.items())),
+        f"about {told['expected_seconds']} s at {settings.darkroom_rate}; nothing was sent",
+        as_json=order.as_json,
+    )
 
 
 def agree(settings: Settings, order: Order, review: Review, console: Console) -> None:

@@ -7,7 +7,7 @@ import typer
 from jobs.catalog.loader import catalog
 from jobs.catalog.loader import operation as find_operation
 from jobs.catalog.operation import Operation, Parameter
-from jobs.cli.home import print_json
+from jobs.cli.answer import AsJson, say
 from jobs.public import credits_of
 
 
@@ -18,39 +18,39 @@ def add_to(app: typer.Typer) -> None:
 
 def operations(
     name: Annotated[str | None, typer.Argument(help="Show one with its parameters.")] = None,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the operations, or show one."""
     if name is not None:
         show(find_operation(name), as_json=as_json)
         return
     listed = list(catalog().values())
-    if as_json:
-        print_json([summary(operation) for operation in listed])
-        return
     width = max(len(operation.name) for operation in listed)
-    for operation in listed:
-        legacy = "  (legacy)" if operation.legacy else ""
-        print(
-            f"{operation.name:{width}}  {operation.mode:5}  {price(operation):>9}  "
-            f"{operation.title}{legacy}"
-        )
+    lines = (line(operation, width) for operation in listed)
+    say([summary(operation) for operation in listed], *lines, as_json=as_json)
+
+
+def line(operation: Operation, width: int) -> str:
+    """An operation in one line, behind a name of that width."""
+    legacy = "  (legacy)" if operation.legacy else ""
+    return (
+        f"{operation.name:{width}}  {operation.mode:5}  {price(operation):>9}  "
+        f"{operation.title}{legacy}"
+    )
 
 
 def show(operation: Operation, *, as_json: bool) -> None:
     """One operation in full."""
-    if as_json:
-        print_json(operation.model_dump(mode="json"))
-        return
-    print(f"{operation.name}: {operation.title}")
-    print(f"POST {operation.path} · {operation.mode} · {operation.media} · {price(operation)}\n")
     width = max(len(p.name) for p in operation.parameters)
-    for parameter in operation.parameters:
-        print(f"  {parameter.name:{width}}  {describe(parameter)}")
-    if operation.ties:
-        print()
-    for tie in operation.ties:
-        print(f"  {tie.message}")
+    say(
+        operation.model_dump(mode="json"),
+        f"{operation.name}: {operation.title}",
+        f"POST {operation.path} · {operation.mode} · {operation.media} · {price(operation)}\n",
+        *(f"  {p.name:{width}}  {describe(p)}" for p in operation.parameters),
+        *([""] if operation.ties else []),
+        *(f"  {tie.message}" for tie in operation.ties),
+        as_json=as_json,
+    )
 
 
 def summary(operation: Operation) -> dict[str, Any]:

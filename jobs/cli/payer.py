@@ -3,13 +3,13 @@
 from sqlalchemy import select
 
 from jobs import tallies
-from jobs.credentials import CREDENTIAL, Keyring, fingerprint
+from jobs.credentials import Keyring, fingerprint
 from jobs.db import Database
 from jobs.embedded.lock import running
 from jobs.errors import Conflict
 from jobs.limiter.permits import connect
 from jobs.models import Attempt, table
-from jobs.presence import is_anybody_there
+from jobs.presence import is_anybody_there, payers_there
 from jobs.settings import Settings
 from jobs.vault import open_vault
 
@@ -26,6 +26,11 @@ REAL = (
     "STABILITY_API_KEY is not set, and jobs that were submitted to the API are still open, which "
     "the sandbox would answer with patterns: set the key, or set DARKROOM_HOME to another folder"
 )
+PLAYING = (
+    "a worker is there that asks the sandbox, and would answer with patterns what is meant for the "
+    "API: end the `darkroom up` or `run` that was started without STABILITY_API_KEY, or set "
+    "DARKROOM_HOME to another folder"
+)
 
 
 def is_worked(settings: Settings) -> bool:
@@ -35,28 +40,38 @@ def is_worked(settings: Settings) -> bool:
     return settings.redis_url is not None and is_anybody_there(connect(settings.redis_url))
 
 
+def is_played(settings: Settings) -> bool:
+    """Whether a worker that is there asks the sandbox."""
+    if running(settings.home, "sandbox"):
+        return True
+    if settings.redis_url is None:
+        return False
+    return fingerprint(SANDBOX_KEY) in payers_there(connect(settings.redis_url))
+
+
 def is_play(settings: Settings, database: Database) -> bool:
     """Whether nothing is paid: there is no real key, neither here nor with whoever works."""
     if settings.api_keys or Keyring(database, (), open_vault(settings)).ids:
         return False
-    if not is_worked(settings):
-        return True
-    with database.reading() as db:
-        known = set(db.execute(select(CREDENTIAL.c.id)).scalars())
-    return known <= {fingerprint(SANDBOX_KEY)}
+    return is_played(settings) or not is_worked(settings)
 
 
 def check_not_mixed(settings: Settings, database: Database, *, is_sandbox: bool) -> None:
-    """Raise Conflict if open jobs were meant for the other one: the API, or the sandbox.
+    """Raise Conflict if the jobs of one would come to the other: the API, or the sandbox.
 
-    Whom the last call was made to tells for whom the open jobs are meant.
+    Whoever works already does what it does. Else whom the last call was made to tells for whom the
+    open jobs are meant.
     """
+    plays = is_sandbox or set(settings.api_keys) == {SANDBOX_KEY}
+    if is_played(settings) and not plays:
+        raise Conflict(PLAYING)
+    if is_worked(settings):
+        return
     with database.reading() as db:
         counts = tallies.counts(db)
         newest = select(ATTEMPT.c.credential_id).order_by(ATTEMPT.c.begun_at.desc()).limit(1)
         last = db.execute(newest).scalar()
     if last is None or counts.finished == counts.total:
         return
-    plays = is_sandbox or set(settings.api_keys) == {SANDBOX_KEY}
     if plays != (last == fingerprint(SANDBOX_KEY)):
         raise Conflict(REAL if plays else PLAYED)

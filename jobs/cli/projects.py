@@ -3,17 +3,18 @@
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy import Connection
 
 from jobs import projects as store
 from jobs import tallies
-from jobs.cli.home import open_home, print_json
+from jobs.cli.answer import AsJson, say
+from jobs.cli.group import new_group
+from jobs.cli.home import open_home
 from jobs.cli.progress import states
 from jobs.keys import PROJECT_FORM
 from jobs.public import credits_of, when
 
-commands = typer.Typer(
-    help="List projects, or set what one may have of the rate.", no_args_is_help=True
-)
+commands = new_group("List projects, or set what one may have of the rate.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,18 +23,15 @@ def add_to(app: typer.Typer) -> None:
 
 
 @commands.command("list")
-def list_projects(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+def list_projects(as_json: AsJson = False) -> None:
     """List the projects with their terms and their jobs."""
     with open_home() as home, home.database.reading() as db:
         found = [(row, tallies.counts(db, project_id=row.id)) for row in store.list_projects(db)]
-    if as_json:
-        print_json([public(row, counts) for row, counts in found])
-        return
-    for row, counts in found:
-        cap = "" if row.max_in_flight is None else f"at most {row.max_in_flight} in flight"
-        paused = "paused" if row.paused_at else ""
-        parts = [row.id, f"weight {row.weight}", cap, paused, states(counts)]
-        print("  ".join(part for part in parts if part))
+    say(
+        [public(row, counts) for row, counts in found],
+        *(line(row, counts) for row, counts in found),
+        as_json=as_json,
+    )
 
 
 @commands.command("set")
@@ -46,6 +44,7 @@ def set_terms(
     max_in_flight: Annotated[
         int | None, typer.Option(min=0, help="Jobs under way at once; 0 for any number.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Give a project a weight or a cap; it is made if there is none of that name."""
     known_form(project)
@@ -60,9 +59,9 @@ def set_terms(
         now = home.database.now()
         with home.database.transaction() as db:
             store.set_terms(db, project, now, **changes)
-            terms = store.terms_of(db, project)
-    cap = "any number" if terms.max_in_flight is None else str(terms.max_in_flight)
-    print(f"{project}  weight {terms.weight}, {cap} in flight")
+            shown = look(db, project)
+    cap = "any number" if shown["max_in_flight"] is None else shown["max_in_flight"]
+    say(shown, f"{project}  weight {shown['weight']}, {cap} in flight", as_json=as_json)
 
 
 def known_form(project: str) -> str:
@@ -70,6 +69,11 @@ def known_form(project: str) -> str:
     if not PROJECT_FORM.fullmatch(project):
         raise typer.BadParameter("a project is up to 63 small letters, digits, - and _")
     return project
+
+
+def look(db: Connection, project: str) -> dict[str, Any]:
+    """A project's public form; raises NotFound."""
+    return public(store.get_project(db, project), tallies.counts(db, project_id=project))
 
 
 def public(row: Any, counts: tallies.Counts) -> dict[str, Any]:
@@ -83,3 +87,11 @@ def public(row: Any, counts: tallies.Counts) -> dict[str, Any]:
         "credits": {"spent": credits_of(counts.charged_milli)},
         "created_at": when(row.created_at),
     }
+
+
+def line(row: Any, counts: tallies.Counts) -> str:
+    """A project in one line."""
+    cap = "" if row.max_in_flight is None else f"at most {row.max_in_flight} in flight"
+    paused = "paused" if row.paused_at else ""
+    parts = [row.id, f"weight {row.weight}", cap, paused, states(counts)]
+    return "  ".join(part for part in parts if part)

@@ -5,20 +5,18 @@ from typing import Annotated, Any
 
 import typer
 
+from jobs.cli.answer import AsJson, say
 from jobs.cli.document import naming_faults, read_document
-from jobs.cli.home import Home, open_home, print_json
+from jobs.cli.group import new_group
+from jobs.cli.home import Home, open_home
 from jobs.inputs import policy_of
 from jobs.limiter.permits import connect
 from jobs.nudge import nudge
 from jobs.schedules import firing, store
 
-commands = typer.Typer(
-    help="Have jobs submitted by a clock: create, list, show, run, pause, resume, delete.",
-    invoke_without_command=True,
-    add_completion=False,
+commands = new_group(
+    "Have jobs submitted by a clock: create, list, show, run, pause, resume, delete."
 )
-
-AsJson = Annotated[bool, typer.Option("--json")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,24 +24,13 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(commands, name="schedules")
 
 
-@commands.callback()
-def schedules(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the newest schedules."""
-    if context.invoked_subcommand is None:
-        list_all(as_json=as_json)
-
-
 @commands.command("list")
-def list_all(as_json: AsJson = False) -> None:
+def list_schedules(as_json: AsJson = False) -> None:
     """List the newest schedules."""
     with open_home() as home, home.database.reading() as db:
         found = store.list_schedules(db, home.project_id)
         shown = [store.schedule_public(one, store.last_runs(db, one.id)) for one in found]
-    if as_json:
-        print_json(shown)
-        return
-    for schedule in shown:
-        print(line(schedule))
+    say(shown, *map(line, shown), as_json=as_json)
 
 
 @commands.command("create")
@@ -116,13 +103,13 @@ def resume(schedule: str, as_json: AsJson = False) -> None:
 
 
 @commands.command("delete")
-def delete(schedule: str) -> None:
+def delete(schedule: str, as_json: AsJson = False) -> None:
     """Forget it; what it let in goes on."""
     with open_home() as home:
         now = home.database.now()
         with home.database.transaction() as db:
             store.delete(db, home.project_id, schedule, now)
-    print("deleted; what it let in goes on")
+    say({"id": schedule, "deleted": True}, "deleted; what it let in goes on", as_json=as_json)
 
 
 def set_pause(schedule: str, *, is_paused: bool, as_json: bool) -> None:
@@ -140,14 +127,7 @@ def tell(home: Home, schedule_id: str, *, as_json: bool) -> None:
     with home.database.reading() as db:
         found = store.find(db, home.project_id, schedule_id)
         shown = store.schedule_public(found, store.last_runs(db, schedule_id))
-    if as_json:
-        print_json(shown)
-        return
-    print(line(shown))
-    for ran in shown["runs"]:
-        made = ran["batch_id"] or ran["job_id"]
-        came = f"skipped: {ran['skipped_because']}" if ran["skipped_because"] else made
-        print(f"  {ran['due_at']}  {ran['cause']:8}  {came}")
+    say(shown, line(shown), *map(run_line, shown["runs"]), as_json=as_json)
 
 
 def line(schedule: dict[str, Any]) -> str:
@@ -160,3 +140,10 @@ def line(schedule: dict[str, Any]) -> str:
         coming = f"next {schedule['next_run_at']}"
     parts = [schedule["id"], schedule["name"], schedule["cron"], schedule["timezone"], coming]
     return "  ".join(part for part in parts if part)
+
+
+def run_line(ran: dict[str, Any]) -> str:
+    """One of its runs in a line."""
+    made = ran["batch_id"] or ran["job_id"]
+    came = f"skipped: {ran['skipped_because']}" if ran["skipped_because"] else made
+    return f"  {ran['due_at']}  {ran['cause']:8}  {came}"

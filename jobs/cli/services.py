@@ -9,9 +9,11 @@ import typer
 
 from jobs import keys
 from jobs.cli import doctor as checks
-from jobs.cli.embed import READY, api_program, services
+from jobs.cli.answer import AsJson, say
+from jobs.cli.embed import READY, api_program, check_place, services
 from jobs.cli.home import prepare, settings_for
 from jobs.db import Database
+from jobs.embedded.ports import origin
 from jobs.embedded.supervisor import Supervisor
 from jobs.errors import SettingsError
 from jobs.models import DEFAULT_PROJECT
@@ -37,6 +39,7 @@ def up(
 ) -> None:
     """Run everything that is not running yet, until Ctrl-C: API, worker, dispatcher, beat."""
     settings = settings_for("up")
+    check_place(settings.home, host, port)
     database = prepare(settings)
     stopping = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -48,7 +51,7 @@ def up(
             if running.is_sandbox:
                 print("SANDBOX: STABILITY_API_KEY is not set, so a stand-in plays the API")
             work = "worker and beat run" if running.has_own_worker else "a worker runs already"
-            print(f"http://{host}:{port}: {work}; home {settings.home}; Ctrl-C ends")
+            print(f"{origin(host, port)}: {work}; home {settings.home}; Ctrl-C ends")
             if (key := first_key(database)) is not None:
                 print(f"key {key} (shown this once; `darkroom keys create` makes more)")
             sys.stdout.flush()
@@ -104,9 +107,16 @@ def migrate() -> None:
     print(f"the schema is {HEAD}")
 
 
-def doctor() -> None:
+def doctor(as_json: AsJson = False) -> None:
     """Check settings, database, broker, bucket, key and balance; exit 1 if one fails."""
-    raise typer.Exit(0 if checks.run_checks(settings_for("doctor")) else 1)
+    found = []
+    for finding in checks.examine(settings_for("doctor")):
+        found.append(finding)
+        if not as_json:
+            # A part that is away may take a while to be found so.
+            print(finding.line(), flush=True)
+    say([vars(finding) for finding in found], as_json=as_json)
+    raise typer.Exit(0 if all(finding.ok for finding in found) else 1)
 
 
 def sandbox(context: typer.Context) -> None:

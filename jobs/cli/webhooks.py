@@ -4,8 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
+from jobs.cli.answer import AsJson, say
 from jobs.cli.deliveries import add_to as add_deliveries
-from jobs.cli.home import Home, open_home, print_json
+from jobs.cli.group import new_group
+from jobs.cli.home import Home, open_home
 from jobs.guard import guard_of
 from jobs.public import when
 from jobs.settings import Settings
@@ -13,13 +15,10 @@ from jobs.webhooks import endpoints, seals
 from jobs.webhooks.secrets import open_signer
 from jobs.webhooks.shown import webhook_public
 
-commands = typer.Typer(
-    help="Tell others of jobs: create, list, show, enable, disable, rotate, test, log, replay.",
-    invoke_without_command=True,
-    add_completion=False,
+commands = new_group(
+    "Tell others of jobs: create, list, show, enable, disable, rotate, test, log, replay."
 )
 
-AsJson = Annotated[bool, typer.Option("--json")]
 WebhookId = Annotated[str, typer.Argument(metavar="WEBHOOK", help="Its id.")]
 KEEP = "Keep it: it signs all messages."
 
@@ -36,15 +35,8 @@ def check_webhook(settings: Settings, url: str | None) -> None:
         guard_of(settings).check(url)
 
 
-@commands.callback()
-def webhooks(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the webhooks."""
-    if context.invoked_subcommand is None:
-        list_all(as_json=as_json)
-
-
 @commands.command("list")
-def list_all(
+def list_webhooks(
     named: Annotated[bool, typer.Option("--named", help="Those that jobs name instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -54,11 +46,7 @@ def list_all(
             db, home.project_id, is_named=named, limit=endpoints.MOST_ENDPOINTS
         )
     shown = [webhook_public(row) for row in found]
-    if as_json:
-        print_json(shown)
-        return
-    for webhook in shown:
-        print(line(webhook))
+    say(shown, *map(line, shown), as_json=as_json)
 
 
 @commands.command("create")
@@ -117,12 +105,12 @@ def disable(webhook: WebhookId, as_json: AsJson = False) -> None:
 
 
 @commands.command("delete")
-def delete(webhook: WebhookId) -> None:
+def delete(webhook: WebhookId, as_json: AsJson = False) -> None:
     """Forget it and its log."""
     with open_home() as home, home.database.transaction() as db:
         endpoints.get(db, home.project_id, webhook)
         endpoints.remove(db, webhook)
-    print("deleted")
+    say({"id": webhook, "deleted": True}, "deleted", as_json=as_json)
 
 
 @commands.command("rotate")
@@ -149,10 +137,7 @@ def secret(
             else:
                 seal = seals.show_project(db, home.project_id, signer)
     shown = signer.secret(seal.owner, seal.generation)
-    if as_json:
-        print_json({"secret": shown, "rotated_at": when(seal.rotated_at)})
-    else:
-        print(shown)
+    say({"secret": shown, "rotated_at": when(seal.rotated_at)}, shown, as_json=as_json)
 
 
 def read_types(text: str) -> list[str]:
@@ -170,10 +155,7 @@ def tell(home: Home, webhook_id: str, *, as_json: bool) -> None:
     """Show one webhook."""
     with home.database.reading() as db:
         shown = webhook_public(endpoints.get(db, home.project_id, webhook_id))
-    if as_json:
-        print_json(shown)
-    else:
-        print(line(shown))
+    say(shown, line(shown), as_json=as_json)
 
 
 def tell_secret(home: Home, webhook_id: str, *, as_json: bool) -> None:
@@ -181,10 +163,8 @@ def tell_secret(home: Home, webhook_id: str, *, as_json: bool) -> None:
     with home.database.reading() as db:
         found = endpoints.get(db, home.project_id, webhook_id)
     told = open_signer(home.settings).secret(webhook_id, found.generation)
-    if as_json:
-        print_json(webhook_public(found) | {"secret": told})
-    else:
-        print(f"{line(webhook_public(found))}\n{told}\n{KEEP}")
+    shown = webhook_public(found)
+    say(shown | {"secret": told}, line(shown), told, KEEP, as_json=as_json)
 
 
 def line(webhook: dict[str, Any]) -> str:

@@ -4,28 +4,25 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from jobs import assets, batches, figures, tallies
 from jobs.cli.embed import Running, services
 from jobs.cli.home import Home, prepare
 from jobs.cli.order import Order
-from jobs.cli.progress import standing, watching
+from jobs.cli.progress import watching
+from jobs.cli.sight import Sight, goes_on, look
 from jobs.dataset import Summary
 from jobs.dataset.folder import claim
+from jobs.errors import InvalidManifest
 from jobs.forecast import Forecaster
-from jobs.history import list_jobs
 from jobs.inputs import keep_inputs, policy_of
 from jobs.limiter.permits import connect
 from jobs.manifest import JobRow, Review, fingerprint, rows
-from jobs.models import DEFAULT_PROJECT
 from jobs.nudge import nudge
 from jobs.presence import is_anybody_there
 from jobs.public import batch_public, credits_of
@@ -38,8 +35,6 @@ from jobs.tallies import Counts
 
 #: Between two looks at the counts.
 LOOK_SECONDS = 0.25
-#: Held jobs that are looked at for their reasons.
-HELD_SHOWN = 200
 #: A worker that is not there after so long is missed.
 START_SECONDS = 10.0
 
@@ -123,7 +118,10 @@ def load(home: Home, order: Order, review: Review) -> str:
     )
     now = database.now()
     with database.transaction() as db:
-        batch_id, _ = batches.open_batch(db, wanted, now, project_id=home.project_id)
+        batch_id, is_new = batches.open_batch(db, wanted, now, project_id=home.project_id)
+        if not is_new and order.budget_milli is not None:
+            budget = order.budget_milli
+            batches.change(db, home.project_id, batch_id, now, budget_milli=budget)
         is_loaded = batches.get_batch(db, home.project_id, batch_id).loaded_at is not None
         # A budget that was raised counts at once, or the batch would look settled as it is.
         desk.release_budgeted(db, now)
@@ -147,26 +145,26 @@ def policy(home: Home, order: Order) -> Any:
 
 
 def new_jobs(home: Home, order: Order) -> Iterator[NewJob]:
-    """The manifest's rows as jobs, their files in the bucket."""
+    """The manifest's rows as jobs, their files in the bucket; raises InvalidManifest."""
     uploads = assets.Uploads(
         lambda path: assets.add_asset(home.database, home.storage, home.project_id, path)
     )
     allowed = policy_of(home.settings)
     for row in rows(order.manifest, order.expansion, allowed):
-        if isinstance(row, JobRow):
-            references = {name: uploads.reference(value) for name, value in row.inputs.items()}
-            yield NewJob(
-                operation=row.operation,
-                params=row.params,
-                inputs=keep_inputs(
-                    home.database, home.storage, home.project_id, references, allowed
-                ),
-                labels=row.metadata,
-                row=row.row,
-                name=row.name,
-                priority=row.priority,
-                on_uncertain=policy(home, order),
-            )
+        if not isinstance(row, JobRow):
+            # It was sound when the manifest was checked: a picture went away meanwhile.
+            raise InvalidManifest(row.lines())
+        references = {name: uploads.reference(value) for name, value in row.inputs.items()}
+        yield NewJob(
+            operation=row.operation,
+            params=row.params,
+            inputs=keep_inputs(home.database, home.storage, home.project_id, references, allowed),
+            labels=row.metadata,
+            row=row.row,
+            name=row.name,
+            priority=row.priority,
+            on_uncertain=policy(home, order),
+        )
 
 
 def watch(home: Home, batch_id: str, total: int, console: Console) -> bool:
@@ -178,7 +176,7 @@ def watch(home: Home, batch_id: str, total: int, console: Console) -> bool:
     begun_at = time.monotonic()
     with watching(console, total) as view:
         try:
-            while not sight.is_settled(total):
+            while not sight.is_settled(total) or goes_on(home, batch_id, sight):
                 sight = look(home, batch_id, sight, forecaster)
                 if time.monotonic() - begun_at > START_SECONDS and not is_anybody_there(broker):
                     sight = sight.with_note(f"no worker answers, see {worker_log(home)}")
@@ -189,53 +187,9 @@ def watch(home: Home, batch_id: str, total: int, console: Console) -> bool:
     return True
 
 
-@dataclass(frozen=True)
-class Sight:
-    """What a look at a batch shows."""
-
-    counts: Counts
-    #: What its held jobs are held for.
-    held_for: frozenset[str] = frozenset()
-    #: What a person should know besides.
-    note: str = ""
-    #: How long it will take.
-    left: timedelta | None = None
-
-    def with_note(self, note: str) -> "Sight":
-        """The same with one more note."""
-        return replace(self, note="; ".join(filter(None, (self.note, note))))
-
-    def is_settled(self, total: int) -> bool:
-        """Whether every job has ended, or waits for a person."""
-        ended = self.counts.finished + self.counts.of(JobState.HELD)
-        return self.counts.total >= total and ended >= total and "funds" not in self.held_for
-
-
-def look(home: Home, batch_id: str, before: Sight, forecaster: Forecaster) -> Sight:
-    """See how the batch does now; what was seen before while the database is away."""
-    try:
-        with home.database.reading() as db:
-            counts = tallies.counts(db, batch_id=batch_id)
-            held_for = held_reasons(db, batch_id) if counts.of(JobState.HELD) else frozenset()
-            batch = batches.get_batch(db, home.project_id, batch_id)
-            forecast = forecaster.batch(db, batch, counts, home.database.now())
-    except SQLAlchemyError as error:
-        return replace(before, note=f"the database does not answer ({type(error).__name__})")
-    sight = Sight(counts, held_for, standing(forecast.paused_by), forecast.left)
-    return sight.with_note(f"held for {', '.join(sorted(held_for))}" if held_for else "")
-
-
 def worker_log(home: Home) -> Path:
     """Where a worker that this command started writes its log."""
     return home.settings.home / "log" / "worker.log"
-
-
-def held_reasons(db: Connection, batch_id: str) -> frozenset[str]:
-    """What the batch's held jobs are held for, as far as a page shows."""
-    jobs = list_jobs(
-        db, DEFAULT_PROJECT, states=[JobState.HELD], batch_id=batch_id, limit=HELD_SHOWN
-    )
-    return frozenset(job.held_for for job in jobs)
 
 
 def conclude(

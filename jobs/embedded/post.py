@@ -7,7 +7,7 @@ of the same home stands by, and takes over as soon as the first is gone.
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,21 +26,29 @@ def always() -> bool:
     return True
 
 
+def nothing() -> None:
+    """Needs no preparation."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What to run, under which name, and how to see that it is ready."""
+    """What to run, under which name, what to do before, and how to see that it is ready."""
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    prepare: Callable[[], None] = nothing
     is_ready: Callable[[], bool] = always
 
 
 class Post:
-    """A program, its lock, and its process if it is ours."""
+    """A program, its lock, its process if it is ours, and what must be ready before it starts."""
 
-    def __init__(self, program: Program, home: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, program: Program, home: Path, say: Callable[[str], None], needs: Sequence[Program]
+    ) -> None:
         self.program = program
+        self._needs = needs
         self.log = home / "log" / f"{program.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
         self._lock = Lock(home, program.name)
@@ -54,7 +62,7 @@ class Post:
         """Start the program if it is our turn, and take note of its death or recovery."""
         now = time.monotonic()
         if self.process is None:
-            if now >= self._due_at and self._lock.acquire():
+            if now >= self._due_at and self._lock.acquire() and self._has_its_needs():
                 self._start(now)
         elif self.process.poll() is not None:
             returncode, self.process = self.process.returncode, None
@@ -67,7 +75,11 @@ class Post:
         """Let another supervisor run it."""
         self._lock.release()
 
+    def _has_its_needs(self) -> bool:
+        return all(program.is_ready() for program in self._needs)
+
     def _start(self, now: float) -> None:
+        self.program.prepare()
         try:
             self.process = start_child(
                 self.program.command, log=self.log, environment=self.program.environment

@@ -1,6 +1,5 @@
 """The supervisor: starts programs as children, starts them again when they die, stops them."""
 
-import subprocess
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -9,7 +8,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
-from jobs.embedded.child import kill_child
+from jobs.embedded.child import stop_child
 from jobs.embedded.post import Post, Program
 from jobs.errors import PartUnavailable
 
@@ -20,8 +19,9 @@ LOOK_SECONDS = 0.05
 class Supervisor:
     """Runs programs in a home until it is stopped.
 
-    All of them are told to stop at once. What must outlive the others goes into a supervisor
-    around theirs. `say` gets one line when a program dies and one when it is well again.
+    Each starts when those before it are ready, and stops before they do, with so much grace. Their
+    locks are free only then: whoever takes over finds nothing that is about to end. `say` gets one
+    line when a program dies and one when it is well again.
     """
 
     def __init__(
@@ -32,7 +32,10 @@ class Supervisor:
         grace: timedelta = timedelta(seconds=5),
         say: Callable[[str], None],
     ) -> None:
-        self._posts = [Post(program, home, say) for program in programs]
+        programs = list(programs)
+        self._posts = [
+            Post(program, home, say, needs=programs[:n]) for n, program in enumerate(programs)
+        ]
         self._grace = grace
         self._stopping = Event()
         # Children die with the thread that started them, so one thread does it from first to last.
@@ -58,7 +61,7 @@ class Supervisor:
         return process.pid if process else None
 
     def stop(self) -> None:
-        """Ask all to end, wait for them, and end the rest when the grace time is over."""
+        """Ask one after the other to end, and end it when its grace time is over."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -83,14 +86,8 @@ class Supervisor:
         self._stop_all()
 
     def _stop_all(self) -> None:
-        processes = [post.process for post in self._posts if post.process is not None]
-        for process in processes:
-            process.terminate()
-        deadline = time.monotonic() + self._grace.total_seconds()
-        for process in processes:
-            try:
-                process.wait(max(0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                kill_child(process)
+        for post in reversed(self._posts):
+            if post.process is not None:
+                stop_child(post.process, grace=self._grace)
         for post in self._posts:
             post.release()

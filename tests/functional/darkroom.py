@@ -78,10 +78,11 @@ class Begun:
 
     def worker(self) -> int:
         """The process id of the worker that it started."""
-        self.wait_until(lambda: bool(self._workers()), "the worker is there")
-        return self._workers()[0]
+        self.wait_until(lambda: bool(self.workers()), "the worker is there")
+        return self.workers()[0]
 
-    def _workers(self) -> list[int]:
+    def workers(self) -> list[int]:
+        """Those that it started and that run."""
         return [
             pid
             for pid in processes.children(self.child.pid)

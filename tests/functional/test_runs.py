@@ -64,18 +64,31 @@ def test_options_multiply_the_rows(darkroom: Darkroom, api: Caller) -> None:
 def test_a_budget_holds_the_rest_until_it_is_raised(darkroom: Darkroom, api: Caller) -> None:
     user = darkroom.asking(api)
     manifest = prompts(darkroom.folder / "five.csv", *(f"view {n}" for n in range(5)))
-    command = ("run", manifest, "--out", "out", "--yes", "--json", "--budget")
+    command = ("run", manifest, "--out", "out", "--yes", "--json")
 
-    held = user.run(*command, 7)
-    raised = user.run(*command, 15)
+    held = user.run(*command, "--budget", 7)
+    again = user.run(*command)
+    raised = user.run(*command, "--budget", 15)
 
-    assert held.code == 1
-    assert held.json["counts"] == {"succeeded": 2, "held": 3}
+    assert (held.code, again.code) == (1, 1)
+    assert held.json["counts"] == again.json["counts"] == {"succeeded": 2, "held": 3}
     assert held.json["credits"]["spent"] == 6
     assert raised.code == 0, raised
     books = read_books(user, "five", api)
     assert_all_made(user, books, darkroom.folder / "out", 5)
     assert_each_was_paid_once(books)
+
+
+def test_what_refused_rows_did_not_cost_is_left_to_the_others(
+    darkroom: Darkroom, api: Caller
+) -> None:
+    texts = ("nsfw-refused", "nsfw-refused too", "a lake", "a mill")
+    manifest = prompts(darkroom.folder / "four.csv", *texts)
+    command = ("run", manifest, "--out", "out", "--yes", "--json", "--budget", 6)
+
+    ended = darkroom.asking(api).run(*command)
+
+    assert ended.json["counts"] == {"succeeded": 2, "failed": 2}, ended
 
 
 def test_the_same_command_goes_on_after_ctrl_c(

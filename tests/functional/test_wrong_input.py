@@ -1,5 +1,6 @@
 """Wrong input: a line for each fault, exit code 2, and nothing is sent."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,23 @@ FAULTY = {
     "an empty file": (b"", ["faulty.csv: is empty"]),
     "a header alone": (b"operation,prompt\n", ["faulty.csv: has no rows"]),
 }
+
+
+@pytest.mark.parametrize(
+    ("host", "complaint"),
+    [("127.0.0.1", "Address already in use"), ("nobody.invalid", "")],
+)
+def test_an_address_on_which_nothing_can_listen_is_named(
+    darkroom: Darkroom, host: str, complaint: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        user = darkroom.having(REDIS_URL="redis://127.0.0.1:9")
+        ended = user.run("api", "--host", host, "--port", str(port))
+
+    assert ended.code == 2
+    (said,) = ended.complaints
+    assert said.startswith(f"darkroom: cannot listen on {host}, port {port}: {complaint}")
 
 
 @pytest.mark.parametrize(("content", "complaints"), FAULTY.values(), ids=FAULTY.keys())

@@ -273,6 +273,54 @@ def test_a_second_supervisor_stands_by_and_takes_over(home: Path) -> None:
     assert not running(home, "worker")
 
 
+#: Needs a while to be ready, and tells of its end.
+SERVER = (
+    "sh",
+    "-c",
+    "trap 'echo server ends >> events; exit' TERM; sleep 0.3; echo server >> events;"
+    "touch ready; while true; do sleep 0.05; done",
+)
+#: Tells that it is there, and of its end.
+CLIENT = (
+    "sh",
+    "-c",
+    "trap 'echo client ends >> events; exit' TERM; echo client >> events;"
+    "while true; do sleep 0.05; done",
+)
+
+
+def test_programs_start_and_stop_in_order_and_pass_on_together(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given two supervisors of a server and its client
+    monkeypatch.chdir(home)
+    (home / "events").touch()
+    programs = [
+        Program(name="server", command=SERVER, is_ready=(home / "ready").exists),
+        Program(name="client", command=CLIENT, prepare=lambda: note("prepared")),
+    ]
+
+    def note(event: str) -> None:
+        with (home / "events").open("a") as file:
+            file.write(f"{event}\n")
+
+    def told() -> list[str]:
+        return (home / "events").read_text().splitlines()
+
+    first = Supervisor(home, programs, say=lambda _: None)
+    first.start()
+    wait_until(lambda: "client" in told(), "both run")
+    with Supervisor(home, programs, say=lambda _: None):
+        # When the first ends, and the second has taken over
+        (home / "ready").unlink()
+        first.stop()
+        wait_until(lambda: told().count("client") == 2, "both run again")
+
+    # Then the client was never without its server, nor the second's server beside the first's
+    life = ["server", "prepared", "client", "client ends", "server ends"]
+    assert told() == life + life
+
+
 def test_a_lock_has_one_owner_and_is_for_one_name_and_home(home: Path) -> None:
     owner, rival = Lock(home, "worker"), Lock(home, "worker")
 

@@ -8,6 +8,7 @@ from sqlalchemy import update
 from jobs.cli.payer import SANDBOX_KEY, check_not_mixed, is_play
 from jobs.credentials import Keyring, add_credential, fingerprint
 from jobs.db import Database
+from jobs.embedded.lock import Lock
 from jobs.errors import Conflict
 from jobs.identity import owner_name
 from jobs.limiter.permits import connect
@@ -47,12 +48,58 @@ def test_a_sealed_key_pays(database: Database, tmp_path: Path) -> None:
 def test_a_worker_that_is_there_pays_with_its_own_key(
     database: Database, redis_url: str, tmp_path: Path, key: str, plays: bool
 ) -> None:
-    chosen = settings(tmp_path, redis_url=redis_url)
-    register(database, key)
-    with connect(redis_url) as client:
-        announce(client, owner_name())
+    # Given a database that knows keys of all times, and a worker
+    register(database, KEY, SANDBOX_KEY)
+    work_with(key, redis_url)
 
-    assert is_play(chosen, database) is plays
+    assert is_play(settings(tmp_path, redis_url=redis_url), database) is plays
+
+
+def work_with(key: str, redis_url: str) -> None:
+    """Be seen as a worker whose settings hold this key."""
+    with connect(redis_url) as client:
+        announce(client, owner_name(), [fingerprint(key)])
+
+
+def test_a_real_key_is_not_used_where_a_worker_asks_the_sandbox(
+    database: Database, redis_url: str, tmp_path: Path
+) -> None:
+    # Given a worker on the same Redis that asks the sandbox
+    chosen = settings(tmp_path, redis_url=redis_url, stability_api_key=KEY)
+    work_with(SANDBOX_KEY, redis_url)
+
+    # Then whoever means to pay is told, and whoever plays is not
+    with pytest.raises(Conflict, match="asks the sandbox"):
+        check_not_mixed(chosen, database, is_sandbox=False)
+    check_not_mixed(settings(tmp_path, redis_url=redis_url), database, is_sandbox=True)
+
+
+def test_a_sandbox_that_runs_in_the_home_is_known_before_its_worker_is_seen(
+    database: Database, tmp_path: Path
+) -> None:
+    sandbox, worker = Lock(tmp_path, "sandbox"), Lock(tmp_path, "worker")
+    assert sandbox.acquire()
+    assert worker.acquire()
+
+    assert is_play(settings(tmp_path), database)
+    with pytest.raises(Conflict, match="asks the sandbox"):
+        check_not_mixed(settings(tmp_path, stability_api_key=KEY), database, is_sandbox=False)
+
+    sandbox.release()
+    assert not is_play(settings(tmp_path), database)
+    worker.release()
+
+
+def test_jobs_may_be_added_to_those_of_a_worker_that_pays(
+    database: Database, redis_url: str, tmp_path: Path
+) -> None:
+    # Given open jobs of somebody who played before, and a worker that pays
+    paid_by(database, SANDBOX_KEY, JobState.QUEUED)
+    work_with(KEY, redis_url)
+
+    # Then whoever pays, too, is let in: it is that worker's doing
+    chosen = settings(tmp_path, redis_url=redis_url, stability_api_key=KEY)
+    check_not_mixed(chosen, database, is_sandbox=False)
 
 
 def test_a_key_of_former_times_pays_nothing(

@@ -29,7 +29,7 @@ def test_nothing_set_means_embedded() -> None:
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("STABILITY_API_KEY", f"{KEY}, other,,{KEY}")
+    monkeypatch.setenv("STABILITY_API_KEY", f"{KEY}, other,,{KEY}\n")
     monkeypatch.setenv("DARKROOM_HOME", str(tmp_path))
     monkeypatch.setenv("DARKROOM_RATE", " 20 / 0.5s ")
     monkeypatch.setenv("DARKROOM_FREEZE_SECONDS", "1.5")
@@ -74,6 +74,8 @@ def test_a_slash_at_the_end_of_the_host_does_no_harm() -> None:
         ("darkroom_rate", "150/0s", "150/10s"),
         ("darkroom_rate", "0/10s", "DARKROOM_RATE"),
         ("darkroom_rate", "-1/10s", "150/10s"),
+        ("darkroom_rate", "1/99999999999999999999s", "a day at the most"),
+        ("darkroom_rate", "1/0.0000001s", "150/10s"),
         ("darkroom_freeze_seconds", "0", "DARKROOM_FREEZE_SECONDS"),
         ("darkroom_poll_seconds", "-1", "DARKROOM_POLL_SECONDS"),
         ("darkroom_lease_seconds", "soon", "DARKROOM_LEASE_SECONDS"),
@@ -88,6 +90,9 @@ def test_a_slash_at_the_end_of_the_host_does_no_harm() -> None:
         ("stability_api_host", "api.stability.ai", "STABILITY_API_HOST"),
         ("stability_api_host", "https://api\r\nX: y", "line breaks"),
         ("stability_api_key", " , ", "STABILITY_API_KEY"),
+        ("stability_api_key", "sk-right,sk-abc\N{RIGHT DOUBLE QUOTATION MARK}", "curly quote"),
+        ("stability_api_key", "sk-abc sk-def", "STABILITY_API_KEY"),
+        ("stability_api_key", "sk-abc\nsk-def", "STABILITY_API_KEY"),
         ("s3_endpoint_url", "http://localhost", "S3_BUCKET"),
         ("s3_prefix", "x", "S3_BUCKET"),
     ],
