@@ -102,8 +102,13 @@ class Darkroom:
         return replace(self, settings={**self.settings, **settings})
 
     def asking(self, api: Caller) -> "Darkroom":
-        """The same with that sandbox as the API."""
-        return self.having(STABILITY_API_KEY=api.key, STABILITY_API_HOST=api.address)
+        """The same with that sandbox as the API.
+
+        Its window is a second: a limiter that knows of no history waits for one.
+        """
+        return self.having(
+            STABILITY_API_KEY=api.key, STABILITY_API_HOST=api.address, DARKROOM_RATE="12/1s"
+        )
 
     def run(self, *arguments: object, seconds: float = DEADLINE_SECONDS) -> Ended:
         """Run a command to its end."""
