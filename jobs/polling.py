@@ -19,10 +19,9 @@ GROWTH = 1.5
 LONGEST = timedelta(seconds=60)
 #: Results before their durations are trusted.
 LEAST_KNOWN = 5.0
-#: What a poll is worth, in seconds of lateness: with requests to spare, and without any. Of 24
-#: histograms that were learned from 400 durations each (lognormal, 40 s, sigma 0.25, 10 s apart) the
-#: plans at 0.8 are 5.4 s late with 2.25 polls, at 1.5 they are 5.6 s late with 2.07, at 0.3 5.3 s
-#: with 2.5.
+#: What a poll is worth, in seconds of lateness: with requests to spare, and without any. For 24
+#: histograms, each of 400 durations (lognormal, 40 s, sigma 0.25; polls 10 s apart), the plans at
+#: 0.8 are 5.4 s late with 2.25 polls, at 1.5 5.6 s with 2.07, and at 0.3 5.3 s with 2.5.
 CHEAP_SECONDS, DEAR_SECONDS = 0.8, 18.0
 
 
