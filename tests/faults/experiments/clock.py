@@ -16,7 +16,7 @@ def steps(rig: Rig) -> None:
     rig.submit(rig.count(24, 200))
 
 
-def rule(rig: Rig, found: Audit) -> None:
+def nobody_lost_a_job(rig: Rig, found: Audit) -> None:
     """No lease was stolen, no result given up."""
     expect(found.succeeded == found.charges == found.jobs, "each job was charged once")
     expect(found.uncertain == 0, "nothing is uncertain")
@@ -28,7 +28,7 @@ EXPERIMENTS = [
         name="clock-skewed",
         promise="Leases and due times go by the database's clock, whatever a machine's own says.",
         steps=steps,
-        rule=rule,
+        rule=nobody_lost_a_job,
         setup=Setup(beats=0, each_worker=(SKEWED, {}), latency="1"),
     )
 ]

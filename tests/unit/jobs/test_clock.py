@@ -104,11 +104,10 @@ def test_a_failed_question_is_raised_and_asked_again(times: Times) -> None:
     assert anchored.now() == START
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts a machine's sleep")
 def test_the_time_is_counted_that_the_machine_slept(
     times: Times, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if sys.platform != "linux":
-        pytest.skip("only Linux tells")
     # Given a clock that goes on while the machine sleeps, and one that does not,
     slept = SimpleNamespace(
         CLOCK_BOOTTIME=time.CLOCK_BOOTTIME,
