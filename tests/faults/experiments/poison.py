@@ -25,16 +25,11 @@ def steps(rig: Rig) -> None:
 
 
 def rule(rig: Rig, found: Audit) -> None:
-    """It took three workers with it, and at most one that swept the spool as it started.
-
-    A neighbour that two of the deaths hit in the middle of its call waits for a person.
-    """
+    """It took three workers with it, and no more."""
     codes = [job.error["code"] for job in rig.jobs() if job.state == "failed"]
     expect(codes == ["poison"], f"the job, and no other, is put aside as poison: {codes}")
-    expect(rig.crew.deaths in {3, 4}, f"three workers died, not {rig.crew.deaths}")
-    held = [job.held_for for job in rig.jobs() if job.state == "held"]
-    expect(held in ([], ["uncertain"]), f"nobody but one neighbour waits: {held}")
-    expect(found.succeeded == found.jobs - 1 - len(held), "the others succeeded")
+    expect(rig.crew.deaths == 3, f"three workers died, not {rig.crew.deaths}")
+    expect(found.succeeded == found.jobs - 1, "the others succeeded")
 
 
 EXPERIMENTS = [
