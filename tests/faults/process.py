@@ -32,7 +32,6 @@ class Process:
 
     def start(self) -> None:
         """Run it; it ends with this process, and with the thread that calls this."""
-        self.is_wanted = True
         with self.log.open("ab") as output:
             self._child = subprocess.Popen(
                 leashed(self._command),
@@ -43,6 +42,8 @@ class Process:
                 cwd=self._folder,
                 env={**plain_environment(), **self.environment},
             )
+        # Last: whoever watches would take it for dead, and start it a second time.
+        self.is_wanted = True
 
     @property
     def pid(self) -> int:
