@@ -29,6 +29,10 @@ from jobs.queue.moves import CLAIM_COLUMNS, JOB, Claim, write_event
 from jobs.queue.starts import Turns, claim_new
 from jobs.states import JobState
 
+#: Calls last about as long. A job that its worker may have died of comes back after the calls of its
+#: neighbours, which come back at once: the next worker that dies of it does not cut them off again.
+AFTER_DEATH = timedelta(seconds=10)
+
 TAKE = (
     update(JOB)
     .where(JOB.c.id.in_(bindparam("ids", expanding=True)), JOB.c.lease_owner == DISPATCHED)
@@ -125,10 +129,10 @@ def call_back(db: Connection, claim: Claim, due_at: datetime) -> bool:
     return done.rowcount == 1
 
 
-def hand_on(db: Connection, claim: Claim, due_at: datetime) -> bool:
+def hand_on(db: Connection, claim: Claim, now: datetime) -> bool:
     """Return a job whose last owner died when it had begun to store; counted like other deaths."""
     mine = and_(JOB.c.id == claim.id, JOB.c.fence == claim.fence)
-    return _release(db, mine, due_at, crashes=JOB.c.crashes + 1) == 1
+    return _release(db, mine, now + AFTER_DEATH, crashes=JOB.c.crashes + 1) == 1
 
 
 def abandon(db: Connection, claim: Claim, now: datetime) -> bool:
@@ -176,7 +180,8 @@ def rescue(
 
     With patience a lease that ran out proves nothing if a worker could have renewed it.
     The state stays: the next owner sees in it what its predecessor had begun, and recovers that.
-    A worker that polled may have asked just now, so its heir asks no sooner than `poll_gap` later.
+    A worker that polled may have asked just now, so its heir asks no sooner than `poll_gap` later;
+    one that stored may have died of the answer, so its heir waits for `AFTER_DEATH`.
     """
     lost = JOB.c.lease_until < now
     if is_patient:
@@ -195,12 +200,17 @@ def rescue(
     taken = JOB.c.lease_owner != DISPATCHED
     begun = and_(taken, JOB.c.state.in_([JobState.POLLING, JobState.STORING]))
     polled = and_(taken, JOB.c.state == JobState.POLLING)
+    stored = and_(taken, JOB.c.state == JobState.STORING)
     time = JOB.c.due_at.type
     db.execute(
         update(JOB)
         .where(JOB.c.id.in_([row.id for row in rows]))
         .values(
-            due_at=case((polled, literal(now + poll_gap, time)), else_=literal(now, time)),
+            due_at=case(
+                (polled, literal(now + poll_gap, time)),
+                (stored, literal(now + AFTER_DEATH, time)),
+                else_=literal(now, time),
+            ),
             lease_owner=None,
             lease_until=None,
             fence=JOB.c.fence + 1,

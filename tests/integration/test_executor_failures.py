@@ -287,8 +287,9 @@ def test_the_death_of_who_stored_untold_is_counted(
     handed_on = small.job(job_id)
     small.work()
 
-    # Then the first tells of the bytes and the death, and the second stores them
+    # Then the first tells of the bytes and the death, and the second stores them some time later
     assert (handed_on.state, handed_on.crashes, handed_on.lease_owner) == ("storing", 1, None)
+    assert handed_on.due_at >= now + leases.AFTER_DEATH
     assert small.job(job_id).state == "succeeded"
     assert small.charges() == 1
 

@@ -26,6 +26,7 @@ from tests.factories import (
 )
 
 LATER = NOW + 2 * LEASE
+POLL_GAP = timedelta(seconds=7)
 
 
 def test_a_due_job_is_claimed_once(database: Database) -> None:
@@ -187,24 +188,24 @@ def test_a_lost_message_is_made_up_for(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "crashes"),
+    ("state", "crashes", "wait"),
     [
-        (JobState.QUEUED, 0),
-        (JobState.SUBMITTING, 0),
-        (JobState.POLLING, 1),
-        (JobState.STORING, 1),
+        (JobState.QUEUED, 0, timedelta(0)),
+        (JobState.SUBMITTING, 0, timedelta(0)),
+        (JobState.POLLING, 1, POLL_GAP),
+        (JobState.STORING, 1, leases.AFTER_DEATH),
     ],
 )
 def test_a_rescued_job_keeps_its_state_and_counts_what_may_have_killed_its_worker(
-    database: Database, state: JobState, crashes: int
+    database: Database, state: JobState, crashes: int, wait: timedelta
 ) -> None:
     with database.transaction() as db:
         job_id = make_job(db, state, lease_owner=OWNER)
 
-        assert leases.rescue(db, LATER) == 1
+        assert leases.rescue(db, LATER, poll_gap=POLL_GAP) == 1
 
         job = read_job(db, job_id)
-        assert (job.state, job.lease_owner, job.due_at) == (state, None, LATER)
+        assert (job.state, job.lease_owner, job.due_at) == (state, None, LATER + wait)
         assert job.crashes == crashes
         assert events_of(db, job_id)[-1].verb == "rescued"
         assert events_of(db, job_id)[-1].note == OWNER
