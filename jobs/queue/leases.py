@@ -29,8 +29,8 @@ from jobs.queue.moves import CLAIM_COLUMNS, JOB, Claim, write_event
 from jobs.queue.starts import Turns, claim_new
 from jobs.states import JobState
 
-#: Calls last about as long. A job that its worker may have died of comes back after the calls of its
-#: neighbours, which come back at once: the next worker that dies of it does not cut them off again.
+#: Calls last about as long. A job that its worker may have died of comes back after its neighbours,
+#: which come back at once: the next worker that dies of it does not cut off the same calls again.
 AFTER_DEATH = timedelta(seconds=10)
 
 TAKE = (
