@@ -15,7 +15,6 @@ from jobs.models_flows import Flow, FlowStep
 from jobs.queue import desk
 from jobs.queue.intake import submit
 from jobs.queue.needs import needs_of
-from jobs.states import FINAL
 
 FLOW = table(Flow)
 STEP = table(FlowStep)
@@ -93,24 +92,16 @@ def _with_jobs(db: Connection, flows: Sequence[Row[Any]]) -> list[Found]:
     ]
 
 
-def cancel(db: Connection, project_id: str, flow_id: str, now: datetime) -> int:
-    """Cancel what was not sent; returns how many jobs. What was sent finishes, for it is paid."""
-    canceled = 0
+def cancel(db: Connection, project_id: str, flow_id: str, now: datetime) -> None:
+    """Cancel what was not sent. What was sent finishes, for it is paid, and is not sent again."""
     # Whatever waits goes first, so that nothing is skipped for what is canceled after it.
     for job in reversed(find(db, project_id, flow_id).jobs.values()):
-        if job.state in FINAL:
-            continue
         with suppress(Conflict):
-            desk.cancel(db, project_id, job.id, now)
-            canceled += 1
-    return canceled
+            desk.call_off(db, project_id, job.id, now)
 
 
-def retry(db: Connection, project_id: str, flow_id: str, now: datetime) -> int:
+def retry(db: Connection, project_id: str, flow_id: str, now: datetime) -> None:
     """Open what ended without success again, as far as what it needs can succeed."""
-    retried = 0
     for job in find(db, project_id, flow_id).jobs.values():
         with suppress(Conflict):
             desk.retry(db, project_id, job.id, now)
-            retried += 1
-    return retried

@@ -22,6 +22,7 @@ from jobs.queue.moves import (
 )
 from jobs.queue.needs import blocked, need_again
 from jobs.queue.reopening import reopened
+from jobs.queue.returning import CALLED_OFF, RETRIED, last_word
 from jobs.states import PAID, JobState
 
 #: What `retry` opens again.
@@ -54,6 +55,18 @@ def cancel(db: Connection, project_id: str, job_id: str, now: datetime) -> None:
     move(db, claim, JobState.CANCELED, now, verb="canceled", release=reserved)
 
 
+def call_off(db: Connection, project_id: str, job_id: str, now: datetime) -> None:
+    """Cancel a job, or see that no further call is made for one that was sent; its output is kept.
+
+    Raises Conflict for a job that has ended.
+    """
+    claim = find(db, project_id, job_id)
+    if claim.state not in PAID:
+        cancel(db, project_id, job_id, now)
+    else:
+        write_event(db, claim, claim.state, now, verb=CALLED_OFF)
+
+
 def retry(
     db: Connection,
     project_id: str,
@@ -65,8 +78,12 @@ def retry(
     """Open a job again that ended without success; raises Conflict for any other.
 
     With other parameters it starts anew: the answers to its earlier calls are of no use then.
+    A job that was called off, and is still on its way, goes on as if it had not been.
     """
     claim = find(db, project_id, job_id)
+    if claim.state in PAID and params is None and last_word(db, claim) == CALLED_OFF:
+        write_event(db, claim, claim.state, now, verb=RETRIED)
+        return
     if claim.state == JobState.HELD:
         raise Conflict("a held job goes on by itself, or is resolved if it is held as uncertain")
     if claim.state not in RETRYABLE:
@@ -82,9 +99,9 @@ def retry(
     again = reopened(now) | {"fronted_at": None} | changes
     if need_again(db, job_id):
         again["due_at"] = None
-        move(db, claim, JobState.WAITING, now, verb="retried", **again)
+        move(db, claim, JobState.WAITING, now, verb=RETRIED, **again)
         return
-    move(db, claim, JobState.QUEUED, now, verb="retried", **again)
+    move(db, claim, JobState.QUEUED, now, verb=RETRIED, **again)
 
 
 def resolve(

@@ -40,6 +40,12 @@ TAKE = (
     .returning(*CLAIM_COLUMNS)
 )
 
+#: A worker has the job, and may die of it. A queued one is not begun, and a submitting one is
+#: bounded by the policy for uncertain calls.
+TAKEN = JOB.c.lease_owner != DISPATCHED
+POLLED = and_(TAKEN, JOB.c.state == JobState.POLLING)
+STORED = and_(TAKEN, JOB.c.state == JobState.STORING)
+
 
 @dataclass(frozen=True)
 class Load:
@@ -195,26 +201,20 @@ def rescue(
     rows = db.execute(chosen).all()
     if not rows:
         return 0
-    # A worker that dies while it polls or stores may have died of this job; a queued one was not
-    # begun, and a submitting one is bounded by the policy for uncertain calls.
-    taken = JOB.c.lease_owner != DISPATCHED
-    begun = and_(taken, JOB.c.state.in_([JobState.POLLING, JobState.STORING]))
-    polled = and_(taken, JOB.c.state == JobState.POLLING)
-    stored = and_(taken, JOB.c.state == JobState.STORING)
     time = JOB.c.due_at.type
     db.execute(
         update(JOB)
         .where(JOB.c.id.in_([row.id for row in rows]))
         .values(
             due_at=case(
-                (polled, literal(now + poll_gap, time)),
-                (stored, literal(now + AFTER_DEATH, time)),
+                (POLLED, literal(now + poll_gap, time)),
+                (STORED, literal(now + AFTER_DEATH, time)),
                 else_=literal(now, time),
             ),
             lease_owner=None,
             lease_until=None,
             fence=JOB.c.fence + 1,
-            crashes=JOB.c.crashes + case((begun, 1), else_=0),
+            crashes=JOB.c.crashes + case((or_(POLLED, STORED), 1), else_=0),
         )
     )
     for row in rows:

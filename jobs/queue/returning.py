@@ -1,4 +1,4 @@
-"""Back from a paid call to where the next one waits: the end, if the batch was canceled meanwhile.
+"""Back from a paid call to where the next one waits: the end, if it was called off meanwhile.
 
 A cancel comes to what was not sent. What was on its way finishes, and is not begun again.
 """
@@ -9,8 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from jobs.queue.moves import BATCH, EVENT, Claim, has_next_call_reserved, move
+from jobs.queue.moves import BATCH, EVENT, JOB, Claim, has_next_call_reserved, move
 from jobs.states import JobState
+
+#: A person canceled the job while its call was on its way, or wants it made after all.
+CALLED_OFF, RETRIED = "called_off", "retried"
 
 
 def put_back(
@@ -34,15 +37,23 @@ def put_back(
 
 
 def is_called_off(db: Connection, claim: Claim) -> bool:
-    """Whether the job's batch was canceled, and no person has retried the job since."""
+    """Whether the job, or its batch, was canceled, and no person has retried the job since.
+
+    The lock lets a cancel come before, and be seen here, or after, and find the job put back.
+    """
     if claim.batch_id is None:
-        return False
-    # The lock lets a cancel come before, and be seen here, or after, and find the job put back.
+        db.execute(select(JOB.c.id).where(JOB.c.id == claim.id).with_for_update())
+        return last_word(db, claim) == CALLED_OFF
     batch = select(BATCH.c.canceled_at).where(BATCH.c.id == claim.batch_id).with_for_update()
     canceled_at = db.execute(batch).scalar_one()
-    if canceled_at is None:
-        return False
-    retried = select(EVENT.c.id).where(
-        EVENT.c.job_id == claim.id, EVENT.c.verb == "retried", EVENT.c.at > canceled_at
+    return canceled_at is not None and last_word(db, claim, since=canceled_at) != RETRIED
+
+
+def last_word(db: Connection, claim: Claim, since: datetime | None = None) -> str | None:
+    """The verb of a person's last decision about a job, among those after `since`."""
+    spoken = select(EVENT.c.verb).where(
+        EVENT.c.job_id == claim.id, EVENT.c.verb.in_([CALLED_OFF, RETRIED])
     )
-    return db.execute(retried.limit(1)).first() is None
+    if since is not None:
+        spoken = spoken.where(EVENT.c.at > since)
+    return db.execute(spoken.order_by(EVENT.c.id.desc()).limit(1)).scalar()

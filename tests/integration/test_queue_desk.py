@@ -1,14 +1,17 @@
 """People and money decide: cancel, retry, resolve, release; and what they must not touch."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from jobs.db import Database
 from jobs.errors import Conflict, NotFound
 from jobs.history import events_of
 from jobs.models import DEFAULT_PROJECT
-from jobs.outcomes import Refused, Uncertain
+from jobs.outcomes import Accepted, Refused, Uncertain
 from jobs.queue import attempts, bulk, desk
 from jobs.queue.bulk import Bulk
 from jobs.queue.moves import BATCH
@@ -237,3 +240,65 @@ def test_no_verb_leaves_a_final_state_but_retry() -> None:
     opened = {state for state in FINAL if MOVES[state]}
 
     assert opened == desk.RETRYABLE
+
+
+@pytest.mark.parametrize("policy", ["retry", "hold"])
+def test_a_job_that_was_called_off_on_its_way_is_not_sent_again(
+    database: Database, policy: str
+) -> None:
+    with database.transaction() as db:
+        job_id = make_job(db, S.SUBMITTING, on_uncertain=policy)
+        desk.call_off(db, DEFAULT_PROJECT, job_id, NOW)
+        assert read_job(db, job_id).state == S.SUBMITTING
+
+        settle(db, read_claim(db, job_id), Uncertain(fault()), NOW)
+
+        assert read_job(db, job_id).state == S.CANCELED
+        assert [event.verb for event in events_of(db, job_id)][-1] == "canceled"
+
+
+def test_what_comes_of_a_job_that_was_called_off_is_kept(database: Database) -> None:
+    with database.transaction() as db:
+        job_id = make_job(db, S.SUBMITTING)
+        desk.call_off(db, DEFAULT_PROJECT, job_id, NOW)
+
+        settle(db, read_claim(db, job_id), Accepted("result", timedelta(0)), NOW)
+
+        assert read_job(db, job_id).state == S.POLLING
+
+
+def test_a_job_that_was_called_off_goes_on_if_it_is_wanted_again(database: Database) -> None:
+    with database.transaction() as db:
+        job_id = make_job(db, S.SUBMITTING)
+        desk.call_off(db, DEFAULT_PROJECT, job_id, NOW)
+        desk.retry(db, DEFAULT_PROJECT, job_id, NOW)
+
+        settle(db, read_claim(db, job_id), Uncertain(fault()), NOW)
+
+        assert read_job(db, job_id).state == S.QUEUED
+
+
+def test_a_call_off_and_a_call_that_is_put_back_do_not_miss_each_other(postgres_url: str) -> None:
+    # Given a call that is just being put back in the queue,
+    database = Database(postgres_url)
+    with database.transaction() as db:
+        job_id = make_job(db, S.SUBMITTING)
+    with database.transaction() as db, database.connected() as another:
+        settle(db, read_claim(db, job_id), Uncertain(fault()), NOW)
+
+        # when it is to be called off, then that waits, and so finds it in the queue.
+        another.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            desk.call_off(another, DEFAULT_PROJECT, job_id, NOW)
+    with database.transaction() as db:
+        desk.call_off(db, DEFAULT_PROJECT, job_id, NOW)
+        assert read_job(db, job_id).state == S.CANCELED
+    database.close()
+
+
+def test_what_has_ended_cannot_be_called_off(database: Database) -> None:
+    with database.transaction() as db:
+        job_id = make_job(db, S.SUCCEEDED)
+
+        with pytest.raises(Conflict, match="has succeeded already"):
+            desk.call_off(db, DEFAULT_PROJECT, job_id, NOW)

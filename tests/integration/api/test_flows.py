@@ -8,8 +8,10 @@ from sqlalchemy import update
 
 from jobs.db import Database
 from jobs.models import Job, new_id, table
+from jobs.outcomes import Uncertain
+from jobs.queue.settling import settle
 from jobs.states import JobState
-from tests.factories import make_job
+from tests.factories import fault, make_job, read_claim
 from tests.integration.api.conftest import KeyMaker
 from tests.integration.api.serving import Client
 from workers.maintenance.waker import wake_waiting_jobs
@@ -101,6 +103,23 @@ def test_a_flow_is_canceled_as_far_as_it_was_not_sent(client: Client, database: 
     answer = client.post(f"/v1/flows/{flow['id']}/cancel")
 
     assert answer.json()["counts"] == {"succeeded": 1, "canceled": 2}
+
+
+def test_a_canceled_flow_makes_no_call_again(client: Client, database: Database) -> None:
+    flow = submit(client).json()
+    drawn = flow["steps"]["draw"]["id"]
+    with database.transaction() as db:
+        db.execute(update(JOB).where(JOB.c.id == drawn).values(state=JobState.SUBMITTING))
+
+    client.post(f"/v1/flows/{flow['id']}/cancel")
+    with database.transaction() as db:
+        settle(db, read_claim(db, drawn), Uncertain(fault()), database.now())
+
+    assert states(client, flow) == {
+        "draw": "canceled",
+        "enlarge": "canceled",
+        "recolor": "canceled",
+    }
 
 
 def test_all_faults_of_all_steps_come_at_once_with_their_paths(client: Client) -> None:
