@@ -6,9 +6,6 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
-
 from jobs.catalog.storable import json_fault
 from jobs.errors import Fault, InvalidManifest
 from jobs.manifest.jsonl_file import flatten
@@ -37,6 +34,10 @@ def parquet_rows(path: Path) -> Iterator[SourceRow | RowFault]:
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
+    # Takes a while to import, which every command would pay for.
+    import pyarrow
+    import pyarrow.parquet
+
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
