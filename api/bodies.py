@@ -260,7 +260,7 @@ def checked_params(raw: Any) -> tuple[dict[str, Any] | None, list[InitErrorDetai
     cleaned, faults = clean(operation, params, files=[str(name) for name in inputs])
     details = [as_fault_detail(place(operation, fault, inputs), fault) for fault in faults]
     for name, reference in inputs.items():
-        if isinstance(reference, str) and is_file(operation, name):
+        if isinstance(reference, str) and operation.file(name) is not None:
             found = reference_faults(operation, name, reference)
             details += [as_fault_detail(("inputs", name), fault) for fault in found]
     return cleaned, details
@@ -268,14 +268,9 @@ def checked_params(raw: Any) -> tuple[dict[str, Any] | None, list[InitErrorDetai
 
 def place(operation: Operation, fault: Fault, inputs: Mapping[str, Any]) -> tuple[str, ...]:
     """Where in the body the catalog's fault is to be mended."""
-    is_input = fault.field in inputs or is_file(operation, fault.field)
+    listed = operation.parameter(fault.field)
+    is_input = fault.field in inputs or (listed is not None and listed.kind == "file")
     return ("inputs" if is_input else "params", fault.field)
-
-
-def is_file(operation: Operation, name: str) -> bool:
-    """Whether the operation has a file of this name."""
-    parameter = operation.parameter(name)
-    return parameter is not None and parameter.kind == "file"
 
 
 def as_fault_detail(path: tuple[str, ...], fault: Fault) -> InitErrorDetails:

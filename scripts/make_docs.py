@@ -38,7 +38,11 @@ KINDS = {
     Kind.FILE: "image",
     Kind.PROMPTS: "prompts",
     Kind.OBJECT: "object",
+    Kind.FIELDS: "object",
+    Kind.PATH: "text",
 }
+
+ANSWERS = {"sync": "at once", "async": "later, by polling", "either": "either"}
 
 
 def operations_page(operations: Iterable[Operation]) -> str:
@@ -53,10 +57,9 @@ def _overview(operations: Iterable[Operation]) -> Iterator[str]:
     yield "| operation | credits | gives | answer |"
     yield "|---|---|---|---|"
     for operation in operations:
-        answer = "at once" if operation.mode == "sync" else "later, by polling"
         yield (
             f"| [`{operation.name}`](#{_anchor(operation.name)}) | {_credits(operation.price)} "
-            f"| {operation.media} | {answer} |"
+            f"| {operation.media} | {ANSWERS[operation.mode]} |"
         )
 
 
@@ -121,7 +124,7 @@ def _image(rule: ImageRule) -> str:
 
 def _ties(ties: Iterable[Tie]) -> Iterator[str]:
     for tie in ties:
-        if tie.any_of:
+        if tie.any_of or tie.forbids_files:
             yield f"- {tie.message[0].upper()}{tie.message[1:]}."
         for name in (*tie.requires, *tie.forbids):
             yield f"- `{name}` {tie.message}."
@@ -136,6 +139,8 @@ def _sizes(rule: OutputSizes) -> str:
 
 
 def _credits(price: Price) -> str:
+    if price.stated_by is not None:
+        return f"as `{price.stated_by}` says"
     if price.table is not None:
         return ", ".join(f"{amount / MILLI:g} ({name})" for name, amount in price.table.items())
     found = f"{(price.flat or 0) / MILLI:g}"

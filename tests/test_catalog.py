@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobs.catalog.loader import HERE, SHARED, catalog, operation, read
+from jobs.catalog.loader import HERE, SHARED, addressed, catalog, operation, read
 from jobs.catalog.operation import MILLI, Operation, Parameter
 from jobs.errors import InvalidJob
 
@@ -183,7 +183,7 @@ def differences() -> dict[Place, str]:
     """Every fact that the documents and the catalog do not agree on."""
     theirs = documented()
     found: dict[Place, str] = {}
-    for name, entry in catalog().items():
+    for name, entry in addressed().items():
         documented_facts, our_facts = theirs[entry.path], cataloged(entry)
         for parameter in documented_facts.keys() | our_facts.keys():
             there, here = documented_facts.get(parameter, {}), our_facts.get(parameter, {})
@@ -195,7 +195,7 @@ def differences() -> dict[Place, str]:
 
 
 def test_every_documented_call_is_in_the_catalog_and_no_other() -> None:
-    paths = [entry.path for entry in catalog().values()]
+    paths = [entry.path for entry in addressed().values()]
 
     assert sorted(paths) == sorted(documented())
 
@@ -216,7 +216,7 @@ def test_no_accepted_difference_is_stale() -> None:
 
 def test_every_result_address_is_documented() -> None:
     paths = document(NEWEST_FIRST[0])["paths"]
-    addresses = {entry.result_path for entry in catalog().values() if entry.result_path}
+    addresses = {entry.result_path for entry in addressed().values() if entry.result_path}
 
     undocumented = {address for address in addresses if "get" not in paths.get(address, {})}
 
@@ -231,7 +231,7 @@ def test_flat_prices_are_those_of_the_documents() -> None:
         if "post" in methods
     }
     flat = {path: prices[0] for path, prices in stated.items() if len(prices) == 1}
-    ours = {e.path: (e.price.flat or 0) / MILLI for e in catalog().values() if e.path in flat}
+    ours = {e.path: (e.price.flat or 0) / MILLI for e in addressed().values() if e.path in flat}
 
     # All of v2beta but sd3, which has a price for each model.
     assert len(flat) == 18

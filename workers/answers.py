@@ -26,7 +26,7 @@ from jobs.outcomes import (
 from jobs.polling import growing_delay
 from jobs.queue.moves import Claim
 from jobs.stability import reply
-from jobs.stability.client import CHUNK, read_short
+from jobs.stability.client import Arrival
 from workers.resources import Resources
 
 #: Larger answers are refused: Stability's largest are pictures of 16 megapixels.
@@ -43,14 +43,12 @@ def read_create(
     r: Resources, operation: Operation, claim: Claim, answer: requests.Response
 ) -> Outcome:
     """What the answer to the paid call comes to. Raises what requests raises."""
-    content_type = answer.headers.get("content-type", "")
-    is_result = operation.mode == "sync" and reply.is_media(
-        operation, answer.status_code, content_type
-    )
-    short = b"" if is_result else read_refusal(answer)
+    arrival = Arrival(answer)
+    may_be_result = operation.mode != "async"
+    short = look(operation, answer, arrival, may_be_result=may_be_result)
     match reply.read_create(operation, answer.status_code, answer.headers, short):
         case reply.Media():
-            return keep_paid(r, claim, answer)
+            return keep_paid(r, claim, answer, arrival)
         case reply.Ticket(result_id=result_id):
             crash_point("id_received")
             first = r.pollster.delay(operation.name, timedelta(0), 0)
@@ -75,14 +73,13 @@ def read_poll(
     r: Resources, operation: Operation, claim: Claim, answer: requests.Response, age: timedelta
 ) -> Outcome:
     """What the answer to a poll comes to. Raises what requests raises."""
-    content_type = answer.headers.get("content-type", "")
-    is_result = reply.is_media(operation, answer.status_code, content_type)
-    short = b"" if is_result else read_refusal(answer)
+    arrival = Arrival(answer)
+    short = look(operation, answer, arrival, may_be_result=True)
     delay = r.pollster.delay(operation.name, age, claim.polls + 1)
     match reply.read_poll(operation, answer.status_code, answer.headers, short):
         case reply.Media():
             learn_duration(r, operation, claim, age)
-            return keep(r, claim, answer)
+            return keep(r, claim, answer, arrival)
         case reply.NotDone(note=note):
             # A poll that did not tell is no reason to trust the plan: it grows instead.
             gap = r.settings.poll_gap
@@ -99,11 +96,17 @@ def read_poll(
             return gone(error, age)
 
 
-def read_refusal(answer: requests.Response) -> bytes:
-    """The start of a body; nothing if it breaks off where the status alone says that nothing was
-    done. Raises what requests raises."""
+def look(
+    operation: Operation, answer: requests.Response, arrival: Arrival, *, may_be_result: bool
+) -> bytes:
+    """The start of a body that is no result for sure; nothing if it breaks off where the status
+    alone says that nothing was done. Raises what requests raises."""
+    content_type = answer.headers.get("content-type", "")
+    is_result = may_be_result and reply.is_media(operation, answer.status_code, content_type)
+    if is_result and not reply.is_riddle(operation, content_type):
+        return b""
     try:
-        return read_short(answer)
+        return arrival.look()
     except requests.RequestException:
         if answer.status_code in range(400, 500) or answer.status_code == 503:
             return b""
@@ -151,17 +154,17 @@ def stop_credential(r: Resources, claim: Claim, reason: str) -> None:
     r.changes.say(credential_id, f"stopped: {reason}")
 
 
-def keep_paid(r: Resources, claim: Claim, answer: requests.Response) -> Outcome:
+def keep_paid(r: Resources, claim: Claim, answer: requests.Response, arrival: Arrival) -> Outcome:
     """Keep a synchronous result; if it does not arrive whole, it may have been paid."""
     try:
-        return keep(r, claim, answer)
+        return keep(r, claim, answer, arrival)
     except requests.RequestException as error:
         return Uncertain(network_error(error, was_sent=True))
     except StorageError as error:
         return Uncertain(spool_error(error))
 
 
-def keep(r: Resources, claim: Claim, answer: requests.Response) -> Outcome:
+def keep(r: Resources, claim: Claim, answer: requests.Response, arrival: Arrival) -> Outcome:
     """Stream a result to the spool. Raises what requests raises, and StorageError."""
     assert claim.attempt_id is not None
     headers = answer.headers
@@ -171,14 +174,14 @@ def keep(r: Resources, claim: Claim, answer: requests.Response) -> Outcome:
         "finish_reason": headers.get("finish-reason"),
         "request_id": headers.get("x-request-id"),
     }
-    r.spool.receive(claim.attempt_id, chunks(answer), facts=facts, max_bytes=MOST_BYTES)
+    r.spool.receive(claim.attempt_id, chunks(arrival), facts=facts, max_bytes=MOST_BYTES)
     return Received()
 
 
-def chunks(answer: requests.Response) -> Iterator[bytes]:
+def chunks(arrival: Arrival) -> Iterator[bytes]:
     """The body, bit by bit; raises Timeout if it trickles for too long."""
     deadline = time.monotonic() + LONGEST_BODY.total_seconds()
-    for chunk in answer.iter_content(CHUNK):
+    for chunk in arrival:
         yield chunk
         crash_point("mid_body")
         if time.monotonic() > deadline:
@@ -212,6 +215,11 @@ def spool_error(error: StorageError) -> JobError:
     )
 
 
+def can_be_fetched(operation: Operation, claim: Claim) -> bool:
+    """Whether the API still has the result, under an id."""
+    return operation.mode == "async" or claim.result_id is not None
+
+
 def bytes_lost(r: Resources, operation: Operation, claim: Claim) -> Outcome:
     """The bytes came, and are neither in the spool nor in the bucket."""
     error = JobError(
@@ -221,7 +229,7 @@ def bytes_lost(r: Resources, operation: Operation, claim: Claim) -> Outcome:
         retryable=True,
         charged="yes",
     )
-    if operation.mode == "async":
+    if can_be_fetched(operation, claim):
         return Refetch(error, growing_delay(r.settings.poll_gap, claim.polls))
     return Uncertain(error)
 
@@ -235,6 +243,6 @@ def damaged(r: Resources, operation: Operation, claim: Claim, message: str) -> O
         retryable=True,
         charged="yes",
     )
-    if operation.mode == "async":
+    if can_be_fetched(operation, claim):
         return Refetch(error, growing_delay(r.settings.poll_gap, claim.polls))
     return Uncertain(error)

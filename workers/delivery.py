@@ -9,7 +9,7 @@ from jobs.outcomes import Outcome, Stored, StoredOutput
 from jobs.queue.moves import Claim
 from jobs.spool import Spooled
 from jobs.storage.keys import attempt_prefix, extension_of, output_key
-from workers.answers import bytes_lost, damaged
+from workers.answers import bytes_lost, can_be_fetched, damaged
 from workers.pieces import Piece, as_int, pieces
 from workers.resources import Resources
 
@@ -55,7 +55,7 @@ def reject(
 ) -> Outcome:
     """Damaged media: an asynchronous result is fetched again, a synchronous one is evidence."""
     outcome = damaged(r, operation, claim, reason)
-    if operation.mode == "async":
+    if can_be_fetched(operation, claim):
         r.spool.discard(spooled.attempt_id)
     else:
         spooled.path.replace(spooled.path.with_suffix(".rejected"))
@@ -65,7 +65,8 @@ def reject(
 def store(r: Resources, operation: Operation, claim: Claim, spooled: Spooled) -> Stored:
     """Check and upload every piece. Raises BadMedia and StorageError."""
     with pieces(operation, spooled) as found:
-        facts = [inspect(piece.path, piece.content_type) for piece in found]
+        any_kind = operation.media == "any"
+        facts = [inspect(p.path, p.content_type, any_kind=any_kind) for p in found]
         outputs = tuple(
             upload(r, claim, number, len(found), piece, fact)
             for number, (piece, fact) in enumerate(zip(found, facts, strict=True))

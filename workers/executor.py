@@ -115,7 +115,7 @@ def execute(r: Resources, claim: Claim) -> None:
 def see_through(r: Resources, claim: Claim) -> None:
     """Do one step, and settle it, whatever is raised."""
     try:
-        operation = find_operation(claim.operation)
+        operation = find_operation(claim.operation).called_with(claim.params)
     except InvalidJob as error:
         # A newer Darkroom let the job in: here nothing is begun, and a newer worker may take it.
         r.changes.say(claim.operation, str(error))

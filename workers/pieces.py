@@ -4,20 +4,23 @@ import base64
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jobs.catalog.operation import Operation
 from jobs.durable import storage_errors
-from jobs.media import BadMedia
+from jobs.media import BadMedia, kind_of
 from jobs.spool import Spooled
 
 #: What a 64-bit integer of a database holds.
 MOST_NUMBER = 2**63 - 1
 #: All metadata of an object in S3 may have 2 KiB.
 LONGEST_TEXT = 200
+#: What the API calls media in JSON, in base64.
+ENVELOPES = ("base64", "image", "video", "audio", "model", "result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,49 +35,113 @@ class Piece:
     finish_reason: str | None
 
 
+@dataclass(frozen=True)
+class Found:
+    """One output as it lay in JSON, and what was told of it."""
+
+    data: bytes
+    content_type: str
+    told: Mapping[str, Any]
+
+
 @contextmanager
 def pieces(operation: Operation, spooled: Spooled) -> Iterator[list[Piece]]:
-    """The outputs in an answer: v2 answers with one, v1 with a list of artifacts in JSON."""
-    if not operation.is_v1:
-        yield [
-            Piece(
-                path=spooled.path,
-                content_type=str(spooled.facts.get("content_type") or ""),
-                sha256=spooled.sha256,
-                size=spooled.size,
-                seed=as_int(spooled.facts.get("seed")),
-                finish_reason=as_text(spooled.facts.get("finish_reason")) or "SUCCESS",
-            )
-        ]
+    """The outputs in an answer; raises BadMedia, and StorageError.
+
+    v2 answers with one, v1 with a list of artifacts in JSON. An address that no operation has may
+    answer with anything: media in its JSON is taken out, and any other JSON is the output itself.
+    """
+    is_json = kind_in(spooled).partition(";")[0].strip().lower() == "application/json"
+    if not operation.is_v1 and not (operation.media == "any" and is_json):
+        yield [whole(spooled)]
         return
     with (
         storage_errors("unpack an answer"),
         tempfile.TemporaryDirectory(dir=spooled.path.parent) as folder,
     ):
-        yield list(artifacts(spooled, Path(folder)))
+        told = read_json(spooled)
+        if operation.is_v1:
+            yield list(written(Path(folder), artifacts(told)))
+        else:
+            yield list(written(Path(folder), media_in(told, kind_in(spooled)))) or [whole(spooled)]
 
 
-def artifacts(spooled: Spooled, folder: Path) -> Iterator[Piece]:
-    """v1's artifacts as files. Raises BadMedia, and what the disk raises."""
+def whole(spooled: Spooled) -> Piece:
+    """The answer itself."""
+    return Piece(
+        path=spooled.path,
+        content_type=kind_in(spooled),
+        sha256=spooled.sha256,
+        size=spooled.size,
+        seed=as_int(spooled.facts.get("seed")),
+        finish_reason=as_text(spooled.facts.get("finish_reason")) or "SUCCESS",
+    )
+
+
+def kind_in(spooled: Spooled) -> str:
+    """The content type of an answer."""
+    return str(spooled.facts.get("content_type") or "")
+
+
+def read_json(spooled: Spooled) -> Any:
+    """The JSON of an answer. Raises BadMedia, and what the disk raises."""
     try:
-        told = json.loads(spooled.path.read_bytes())
+        return json.loads(spooled.path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise BadMedia("the answer is no readable JSON") from error
+
+
+def artifacts(told: Any) -> list[Found]:
+    """v1's artifacts. Raises BadMedia."""
+    try:
         # The document of 2023 has the bare list, that of 2024 the object around it.
         listed = told["artifacts"] if isinstance(told, dict) else told
-        decoded = [(base64.b64decode(a["base64"], validate=True), a) for a in listed]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        found = [Found(decoded(a["base64"]), "image/png", a) for a in listed]
+    except (ValueError, KeyError, TypeError) as error:
         raise BadMedia("the answer holds no readable artifacts") from error
-    if not decoded:
+    if not found:
         raise BadMedia("the answer holds no artifact")
-    for index, (data, artifact) in enumerate(decoded):
+    return found
+
+
+def media_in(told: Any, announced: str) -> list[Found]:
+    """The media in JSON of an unknown form, in base64; none, unless all of it is understood."""
+    inner = announced.partition("type=")[2].strip()
+    listed = told.get("artifacts") if isinstance(told, dict) else None
+    if listed is None:
+        listed = [told]
+    found = []
+    for item in listed if isinstance(listed, list) else ():
+        names = (n for n in ENVELOPES if isinstance(item, dict) and isinstance(item.get(n), str))
+        try:
+            data = decoded(item[next(names)])
+        except (StopIteration, ValueError):
+            return []
+        kind = kind_of(data) or inner
+        if not kind:
+            return []
+        found.append(Found(data, kind, item))
+    return found
+
+
+def decoded(text: Any) -> bytes:
+    """Bytes out of base64; raises ValueError and TypeError."""
+    return base64.b64decode(text, validate=True)
+
+
+def written(folder: Path, found: Iterable[Found]) -> Iterator[Piece]:
+    """Media as files. Raises what the disk raises."""
+    for index, media in enumerate(found):
         path = folder / str(index)
-        path.write_bytes(data)
+        path.write_bytes(media.data)
+        reason = media.told.get("finishReason") or media.told.get("finish_reason")
         yield Piece(
             path=path,
-            content_type="image/png",
-            sha256=hashlib.sha256(data).hexdigest(),
-            size=len(data),
-            seed=as_int(artifact.get("seed")),
-            finish_reason=as_text(artifact.get("finishReason")) or "SUCCESS",
+            content_type=media.content_type,
+            sha256=hashlib.sha256(media.data).hexdigest(),
+            size=len(media.data),
+            seed=as_int(media.told.get("seed")),
+            finish_reason=as_text(reason) or "SUCCESS",
         )
 
 

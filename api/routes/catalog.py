@@ -53,6 +53,7 @@ def estimate(body: EstimateBody, parts: UsesParts) -> JSONResponse:
 def public(operation: Operation) -> dict[str, Any]:
     """The public form of an operation."""
     price = operation.price
+    is_open = price.per_step or price.stated_by is not None
     prices = [price.flat or 0] if price.table is None else list(price.table.values())
     return {
         "name": operation.name,
@@ -62,7 +63,7 @@ def public(operation: Operation) -> dict[str, Any]:
         "legacy": operation.legacy,
         "credits": {
             "least": credits_of(min(prices)),
-            "most": None if price.per_step else credits_of(max(prices)),
+            "most": None if is_open else credits_of(max(prices)),
         },
         "params": params_schema(operation),
         "inputs": inputs_schema(operation),

@@ -9,7 +9,6 @@ from api.problems import InvalidRequest
 from api.stability.order import Order
 from jobs.assets import add_image
 from jobs.catalog.images import image_faults
-from jobs.catalog.operation import Kind
 from jobs.catalog.storable import shown
 from jobs.catalog.validate import clean
 from jobs.errors import Fault, NotFound
@@ -67,8 +66,7 @@ def checked(order: Order) -> dict[str, Any]:
 def file_faults(order: Order) -> Iterator[Fault]:
     """What the API would refuse about the files themselves."""
     for name, file in order.files.items():
-        parameter = order.operation.parameter(name)
-        if parameter is not None and parameter.kind is Kind.FILE:
+        if order.operation.file(name) is not None:
             yield from image_faults(order.operation, name, file)
 
 

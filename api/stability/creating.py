@@ -16,7 +16,7 @@ from api.stability.order import order_in
 from api.stability.shape import PREFIX
 from api.stability.waiting import wait_for
 from jobs.catalog.images import MAX_REQUEST_BYTES
-from jobs.catalog.loader import catalog
+from jobs.catalog.loader import addressed
 from jobs.catalog.operation import Operation
 from jobs.keys import Scope
 
@@ -47,7 +47,7 @@ def endpoint_of(operation: Operation) -> Endpoint:
     return create
 
 
-for _operation in catalog().values():
+for _operation in addressed().values():
     (objects if _operation.body == "json" else forms).add_api_route(
         PREFIX + _operation.path,
         endpoint_of(_operation),

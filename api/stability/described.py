@@ -13,8 +13,8 @@ IDENTITY = {"type": "object", "properties": {"id": {"type": "string"}}, "require
 
 def request_of(operation: Operation) -> dict[str, Any]:
     """What a paid call takes, as a part of its OpenAPI operation."""
-    of_path = [p for p in operation.parameters if p.in_path]
-    of_body = [p for p in operation.parameters if not p.in_path]
+    of_path = [p for p in operation.parameters if p.place == "path"]
+    of_body = [p for p in operation.parameters if p.place != "path"]
     is_form = operation.body == "multipart"
     fields = {name_of(p, is_form=is_form): p for p in of_body}
     schema = {

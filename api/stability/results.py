@@ -16,7 +16,7 @@ from api.stability.ids import LENGTH, job_of
 from api.stability.order import wanted_form
 from api.stability.shape import PREFIX, refused
 from api.stability.waiting import Seen, look_at
-from jobs.catalog.loader import catalog
+from jobs.catalog.loader import addressed
 from jobs.catalog.operation import ANY_RESULT
 from jobs.errors import Fault, NotFound
 from jobs.keys import Scope
@@ -44,7 +44,7 @@ def endpoint_of(operations: frozenset[str]) -> Callable[..., Response]:
         if seen is None or seen.job.operation not in operations:
             name, sentence = NO_GENERATION
             return refused(request, status=404, name=name, sentences=[sentence])
-        operation = catalog()[seen.job.operation]
+        operation = addressed()[seen.job.operation]
         as_json = wanted_form(request, operation)
         if seen.job.state not in FINAL:
             # A held one goes on as well: with money, or when a person has decided.
@@ -67,9 +67,9 @@ def seen_by(parts: UsesParts, project_id: str, generation: str) -> Seen | None:
 
 def addresses() -> Mapping[str, frozenset[str]]:
     """The operations whose results each address serves."""
-    operations = catalog().values()
+    operations = addressed().values()
     own = {path: frozenset({o.name}) for o in operations for path in o.own_result_paths}
-    return {ANY_RESULT: frozenset(catalog()), **own}
+    return {ANY_RESULT: frozenset(addressed()), **own}
 
 
 for _path, _operations in addresses().items():
@@ -79,5 +79,5 @@ for _path, _operations in addresses().items():
         methods=["GET"],
         response_model=None,
         summary="Result",
-        responses=results_of(_path, {catalog()[name].media for name in _operations}),
+        responses=results_of(_path, {addressed()[name].media for name in _operations}),
     )

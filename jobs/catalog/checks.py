@@ -8,6 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from jobs.catalog.addresses import address_refusal
 from jobs.catalog.operation import Kind, Parameter
 from jobs.catalog.storable import json_fault, number_fault, shown, text_fault
 from jobs.catalog.suggestion import did_you_mean
@@ -200,6 +201,41 @@ def _object(parameter: Parameter) -> Check:
     return check
 
 
+def _fields(parameter: Parameter) -> Check:
+    check_object = _object(parameter)
+
+    def check(value: Any) -> Any:
+        checked = check_object(value)
+        if isinstance(checked, Fault):
+            return checked
+        if not all(name and name.isprintable() for name in checked):
+            message = "must have a name for each field, of printable characters"
+            return Fault(field=parameter.name, code="bad_form", message=message)
+        # As with parameters, null counts as absent.
+        return {name: entry for name, entry in checked.items() if entry is not None}
+
+    return check
+
+
+def _scalar(parameter: Parameter) -> Check:
+    def check(value: Any) -> Any:
+        if not isinstance(value, str | int | float):
+            message = f"must be text, a number, true or false, not {shown(value)}"
+            return Fault(field=parameter.name, code="wrong_type", message=message)
+        why = json_fault(value)
+        return value if why is None else _fault(parameter.name, ("unstorable", why))
+
+    return check
+
+
+def _path(parameter: Parameter) -> Check:
+    def check(value: Any) -> Any:
+        refusal = address_refusal(parameter, value)
+        return value if refusal is None else _fault(parameter.name, refusal)
+
+    return check
+
+
 def _fault(name: str, refusal: tuple[str, str]) -> Fault:
     code, message = refusal
     return Fault(field=name, code=code, message=message)
@@ -213,4 +249,7 @@ _MAKERS: dict[Kind, Callable[[Parameter], Check]] = {
     Kind.FILE: _file,
     Kind.PROMPTS: _prompts,
     Kind.OBJECT: _object,
+    Kind.FIELDS: _fields,
+    Kind.SCALAR: _scalar,
+    Kind.PATH: _path,
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jobs.catalog.image_header import BadImage, Format, read_header
-from jobs.catalog.operation import ImageRule, Kind, Operation
+from jobs.catalog.operation import ImageRule, Operation
 from jobs.errors import Fault, InvalidJob
 
 #: Stability: a request is at most 10 MiB, and answers 413 beyond (documents, `generate/sd3`).
@@ -58,10 +58,8 @@ def rule_faults(operation: Operation, name: str, facts: ImageFacts) -> list[Faul
 
 
 def _rule(operation: Operation, name: str) -> ImageRule | None:
-    parameter = operation.parameter(name)
-    if parameter is None or parameter.kind is not Kind.FILE:
-        return None
-    return parameter.image or ImageRule()
+    file = operation.file(name)
+    return None if file is None else file.image or ImageRule()
 
 
 def _not_a_file(name: str) -> Fault:

@@ -11,6 +11,8 @@ TYPES = {
     Kind.NUMBER: "number",
     Kind.BOOLEAN: "boolean",
     Kind.OBJECT: "object",
+    Kind.FIELDS: "object",
+    Kind.PATH: "string",
 }
 
 
@@ -21,7 +23,11 @@ def params_schema(operation: Operation) -> dict[str, Any]:
 
 def inputs_schema(operation: Operation) -> dict[str, Any]:
     """What may stand under `inputs`."""
-    return object_of([p for p in operation.parameters if p.kind is Kind.FILE], reference_of)
+    files = [p for p in operation.parameters if p.kind is Kind.FILE]
+    schema = object_of(files, reference_of)
+    if operation.takes_any_file:
+        return schema | {"additionalProperties": {"type": "string"}}
+    return schema
 
 
 def object_of(parameters: list[Parameter], schema_of: Any) -> dict[str, Any]:

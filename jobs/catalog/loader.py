@@ -23,6 +23,13 @@ def catalog() -> Mapping[str, Operation]:
     return MappingProxyType(read(HERE))
 
 
+@cache
+def addressed() -> Mapping[str, Operation]:
+    """Every operation with an address of its own."""
+    own = {name: found for name, found in catalog().items() if found.has_address}
+    return MappingProxyType(own)
+
+
 def operation(name: str) -> Operation:
     """The operation called `name`; raises InvalidJob with the closest names if there is none."""
     found = catalog().get(name)
@@ -33,15 +40,18 @@ def operation(name: str) -> Operation:
     return found
 
 
-def read(folder: Path) -> dict[str, Operation]:
-    """Every operation in a folder of TOML files; a file that makes no sense raises ValueError."""
-    shared = tomllib.loads((folder / SHARED).read_text(encoding="utf-8"))
+def read(folder: Path, shared: Path | None = None) -> dict[str, Operation]:
+    """Every operation in a folder of TOML files; a file that makes no sense raises ValueError.
+
+    What they have in common lies beside them, unless `shared` says where.
+    """
+    common = tomllib.loads((shared or folder / SHARED).read_text(encoding="utf-8"))
     operations: dict[str, Operation] = {}
     for path in sorted(folder.glob("*.toml")):
         if path.name == SHARED:
             continue
         for entry in _entries(path):
-            parameters = [_filled_in(parameter, shared) for parameter in entry["parameters"]]
+            parameters = [_filled_in(parameter, common) for parameter in entry["parameters"]]
             found = Operation.model_validate({**entry, "parameters": parameters})
             if found.name in operations:
                 raise ValueError(f"{path.name}: {found.name} is in the catalog twice")

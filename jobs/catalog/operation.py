@@ -3,9 +3,11 @@
 Only types and arithmetic; the entries are the TOML files beside this module.
 """
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
+from math import ceil
 from string import Formatter
 from typing import Any, Literal, Self
 
@@ -13,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 #: Serves every asynchronous result, whatever made it.
 ANY_RESULT = "/v2beta/results/{id}"
+
+#: What a file may be called whose name is not in the catalog.
+FILE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 #: Credits are counted in thousandths, as integers, so that sums are exact everywhere.
 MILLI = 1000
@@ -31,6 +36,12 @@ class Kind(StrEnum):
     PROMPTS = "prompts"
     #: Passed on as it is (v1's `extras`).
     OBJECT = "object"
+    #: An object whose entries are fields of the body; each is also a parameter, `fields.prompt`.
+    FIELDS = "fields"
+    #: One such entry: text, a number, true or false.
+    SCALAR = "scalar"
+    #: An address of the API that no operation has.
+    PATH = "path"
 
 
 class Value(BaseModel):
@@ -72,8 +83,9 @@ class Parameter(Value):
     #: The allowed values of an enum, as they are sent.
     values: tuple[str | int, ...] | None = None
     image: ImageRule | None = None
-    #: A part of the address (v1's engine_id) and not of the body.
-    in_path: bool = False
+    #: A field of the body; a part of the address (v1's engine_id); or sent nowhere, for it says
+    #: how the call is made: it then has the name of the operation's key that it replaces.
+    place: Literal["body", "path", "call"] = "body"
     note: str = ""
 
 
@@ -90,6 +102,8 @@ class Tie(Value):
     requires: tuple[str, ...] = ()
     forbids: tuple[str, ...] = ()
     any_of: tuple[str, ...] = ()
+    #: No file at all may be given.
+    forbids_files: bool = False
     #: One sentence for people, shown when the rule is broken.
     message: str
 
@@ -125,10 +139,12 @@ class Price(Value):
     """Credits of one call, in thousandths.
 
     `flat`, or by the value of parameter `by` (`table`, falling back on that parameter's default),
-    or v1's formula: `flat` up to 30 steps, in proportion beyond, times `samples`.
+    or v1's formula: `flat` up to 30 steps, in proportion beyond, times `samples`. Or the caller
+    says it, in credits, as the parameter `stated_by`.
     """
 
     flat: int | None = None
+    stated_by: str | None = None
     by: str | None = None
     table: Mapping[str, int] | None = None
     per_step: bool = False
@@ -141,12 +157,17 @@ class Operation(Value):
     title: str
     #: The address below the host, with `{engine_id}` where v1 has it.
     path: str
-    mode: Literal["sync", "async"]
-    media: Literal["image", "video", "model"]
+    #: Whether it answers with the result, or with an id to ask for it; `either` is seen by then.
+    mode: Literal["sync", "async", "either"]
+    media: Literal["image", "video", "model", "any"]
     #: How the body is sent.
     body: Literal["multipart", "json"] = "multipart"
+    #: What the answer is to be; None follows from mode and media.
+    accept: str | None = None
     #: Where an asynchronous result is fetched, with `{id}`.
     result_path: str | None = None
+    #: Takes files of names that are not listed.
+    takes_any_file: bool = False
     legacy: bool = False
     price: Price
     parameters: tuple[Parameter, ...]
@@ -166,23 +187,36 @@ class Operation(Value):
         strangers = {name for tie in self.ties for name in tie.names} - set(names)
         if strangers:
             raise ValueError(f"{self.name} has ties on unknown parameters: {strangers}")
-        in_path = {parameter.name for parameter in self.parameters if parameter.in_path}
+        in_path = {p.name for p in self.parameters if p.place == "path"}
         if in_path != {name for _, name, _, _ in Formatter().parse(self.path) if name}:
             raise ValueError(f"{self.name} does not fill its path {self.path}")
+        told = {p.name for p in self.parameters if p.place == "call"} - {self.price.stated_by}
+        if strangers := told - Operation.model_fields.keys():
+            raise ValueError(f"{self.name} is told what calls do not have: {strangers}")
         return self
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
-        if (self.mode == "async") != (self.result_path is not None):
+        has_results = self.result_path is not None
+        if self.mode != "either" and (self.mode == "async") != has_results:
             raise ValueError(f"{self.name}: an asynchronous operation, and no other, has results")
         if self.price.by is None:
-            if self.price.flat is None:
+            if self.price.flat is None and not self._is_stated(self.price.stated_by):
                 raise ValueError(f"{self.name} has no price")
             return self
         chosen = self.parameter(self.price.by)
         if chosen is None or set(chosen.values or ()) != set(self.price.table or ()):
             raise ValueError(f"{self.name}: the price table does not name each {self.price.by}")
         return self
+
+    def _is_stated(self, name: str | None) -> bool:
+        parameter = self.parameter(name) if name else None
+        return parameter is not None and parameter.kind is Kind.NUMBER and parameter.required
+
+    @property
+    def has_address(self) -> bool:
+        """Whether its address is known before a job names it."""
+        return not any(parameter.kind is Kind.PATH for parameter in self.parameters)
 
     @property
     def is_v1(self) -> bool:
@@ -199,11 +233,48 @@ class Operation(Value):
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter called `name`, or None."""
-        return next((p for p in self.parameters if p.name == name), None)
+        found = next((p for p in self.parameters if p.name == name), None)
+        if found is None and "." in name:
+            return self._entry(name)
+        return found
+
+    def _entry(self, name: str) -> Parameter | None:
+        """The one entry of an object of fields that `fields.prompt` names."""
+        whole, _, entry = name.partition(".")
+        is_entry = any(p.name == whole and p.kind is Kind.FIELDS for p in self.parameters)
+        has_name = bool(entry) and entry.isprintable()
+        return Parameter(name=name, kind=Kind.SCALAR) if is_entry and has_name else None
+
+    def file(self, name: str) -> Parameter | None:
+        """The file called `name`, or None; it need not be listed where any file is taken."""
+        found = self.parameter(name)
+        if found is None and self.takes_any_file and FILE_NAME.fullmatch(name):
+            return Parameter(name=name, kind=Kind.FILE)
+        return found if found is not None and found.kind is Kind.FILE else None
+
+    def sent(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of the body that these (clean) params stand for."""
+        elsewhere = {p.name for p in self.parameters if p.place != "body"}
+        fields = {name: value for name, value in params.items() if name not in elsewhere}
+        for parameter in self.parameters:
+            if parameter.kind is Kind.FIELDS:
+                fields |= fields.pop(parameter.name, {})
+        return fields
+
+    def called_with(self, params: Mapping[str, Any]) -> "Operation":
+        """The operation as it is called with these (clean) params, which may say how."""
+        told = {
+            p.name: params[p.name]
+            for p in self.parameters
+            if p.place == "call" and p.name in params and p.name in Operation.model_fields
+        }
+        return self.model_copy(update=told) if told else self
 
     def price_of(self, params: Mapping[str, Any]) -> int:
         """What one successful call with these (clean) params costs, in thousandths of a credit."""
         price = self.price
+        if price.stated_by is not None:
+            return ceil(Decimal(str(params[price.stated_by])) * MILLI)
         if price.by is not None and price.table is not None:
             chosen = self.parameter(price.by)
             value = params.get(price.by, chosen.default if chosen else None)

@@ -35,6 +35,22 @@ def _boolean(text: str) -> bool | str:
     return _BOOLEANS.get(text.strip().lower(), text)
 
 
+def _scalar(text: str) -> bool | int | float | str:
+    """A number, true or false where a form would spell it just so; else the text as it is."""
+    for read in (_boolean, _number):
+        value = read(text)
+        if not isinstance(value, str) and spelled(value) == text:
+            return value
+    return text
+
+
+def spelled(value: object) -> str:
+    """A value as a field of a form."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return json.dumps(value) if isinstance(value, dict | list) else str(value)
+
+
 def _prompts(value: Any) -> Any:
     """A list of prompts, maybe as JSON; a single prompt may well begin with a bracket too."""
     is_json = isinstance(value, str) and value.startswith("[")
@@ -61,4 +77,6 @@ _READERS: dict[Kind, Callable[[str], Any]] = {
     Kind.NUMBER: _number,
     Kind.BOOLEAN: _boolean,
     Kind.OBJECT: _json,
+    Kind.FIELDS: _json,
+    Kind.SCALAR: _scalar,
 }

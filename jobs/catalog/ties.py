@@ -13,7 +13,7 @@ def tie_faults(
     """Every tie that is broken; `given` also names files and values that have faults."""
     for tie in operation.ties:
         if _applies(tie, operation, params, given):
-            yield from _broken(tie, params, given)
+            yield from _broken(tie, operation, params, given)
     if operation.output_sizes:
         yield from _size_faults(operation, params, given)
 
@@ -31,13 +31,19 @@ def _applies(
     return parameter is not None and parameter.default == tie.equals
 
 
-def _broken(tie: Tie, params: Mapping[str, Any], given: Collection[str]) -> Iterator[Fault]:
+def _broken(
+    tie: Tie, operation: Operation, params: Mapping[str, Any], given: Collection[str]
+) -> Iterator[Fault]:
     for name in tie.requires:
         if name not in given:
             yield Fault(field=name, code="required", message=tie.message)
     for name in tie.forbids:
         if name in given:
             yield Fault(field=name, code="conflict", message=tie.message)
+    if tie.forbids_files:
+        for name in sorted(given):
+            if name not in params and operation.file(name) is not None:
+                yield Fault(field=name, code="conflict", message=tie.message)
     if tie.any_of and not any(name in given and params.get(name, True) for name in tie.any_of):
         yield Fault(field=tie.any_of[0], code="required", message=tie.message)
 

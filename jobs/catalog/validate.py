@@ -34,9 +34,9 @@ def clean(
     for name, value in params.items():
         if value is None or (from_text and value == ""):
             continue
-        check = checks.get(name)
+        check = checks.get(name) or _entry_check(operation, name, from_text)
         if check is None:
-            faults.append(_unknown(name, plan.names))
+            faults.append(_unknown(name, plan.names, plan.fields))
             continue
         checked = check(value)
         if isinstance(checked, Fault):
@@ -44,11 +44,25 @@ def clean(
         else:
             cleaned[name] = checked
     given = {*cleaned, *files, *(fault.field for fault in faults)}
-    faults += [_misplaced(name, plan) for name in files if name not in plan.files]
+    faults += [_misplaced(name, plan) for name in files if operation.file(name) is None]
     faults += [fault for name, fault in plan.missing.items() if name not in given]
     if plan.has_ties:
         faults += tie_faults(operation, cleaned, given)
-    return cleaned, faults
+    return _gathered(cleaned), faults
+
+
+def _entry_check(operation: Operation, name: Any, from_text: bool) -> Check | None:
+    """The check of one entry of an object of fields: `fields.prompt`."""
+    entry = operation.parameter(name) if isinstance(name, str) else None
+    return None if entry is None else check_of(entry, from_text=from_text)
+
+
+def _gathered(params: dict[str, Any]) -> dict[str, Any]:
+    """The same, with the entries that were given one by one in the object that they belong to."""
+    for name in [name for name in params if "." in name]:
+        whole, _, entry = name.partition(".")
+        params[whole] = {**params.get(whole, {}), entry: params.pop(name)}
+    return params
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +72,8 @@ class _Plan:
     checks: Mapping[str, Check]
     names: tuple[str, ...]
     files: frozenset[str]
+    #: The object of fields, if there is one.
+    fields: str | None
     #: The fault of each required parameter that is not given.
     missing: Mapping[str, Fault]
     has_ties: bool
@@ -70,6 +86,7 @@ def _plan(operation: Operation, from_text: bool) -> _Plan:
         checks={p.name: check_of(p, from_text=from_text) for p in parameters},
         names=tuple(p.name for p in parameters),
         files=frozenset(p.name for p in parameters if p.kind is Kind.FILE),
+        fields=next((p.name for p in parameters if p.kind is Kind.FIELDS), None),
         missing={
             p.name: Fault(field=p.name, code="required", message="is required")
             for p in parameters
@@ -79,10 +96,13 @@ def _plan(operation: Operation, from_text: bool) -> _Plan:
     )
 
 
-def _unknown(name: Any, names: tuple[str, ...]) -> Fault:
+def _unknown(name: Any, names: tuple[str, ...], fields: str | None = None) -> Fault:
     """Even the name may be hostile, and it is stored and shown."""
     field = name if isinstance(name, str) and name.isprintable() else shown(name)
-    message = f"is not a parameter of this operation{did_you_mean(field, names)}"
+    hint = did_you_mean(field, names)
+    if fields is not None and not hint:
+        hint = f"; a field of the API's own is given as {fields}.NAME"
+    message = f"is not a parameter of this operation{hint}"
     return Fault(field=field[:SHOWN_LENGTH], code="unknown_parameter", message=message)
 
 

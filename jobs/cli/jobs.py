@@ -13,7 +13,7 @@ from jobs import assets, history
 from jobs.batches import get_batch
 from jobs.catalog.images import image_faults
 from jobs.catalog.loader import operation as find_operation
-from jobs.catalog.operation import Kind, Operation
+from jobs.catalog.operation import Operation
 from jobs.catalog.validate import clean
 from jobs.cli.answer import AsJson, say
 from jobs.cli.embed import services
@@ -82,13 +82,14 @@ def submit(
 
 
 def read_values(operation: Operation, values: list[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Split `k=v` into parameters and files; `@` before a file's name is optional."""
+    """Split `k=v` into parameters and files; before the name of a listed file `@` is optional."""
     params: dict[str, str] = {}
     files: dict[str, str] = {}
     for text in values:
         name, value = pair(text, "K=V")
-        parameter = operation.parameter(name)
-        if parameter is not None and parameter.kind is Kind.FILE:
+        file = operation.file(name)
+        is_listed = file is not None and file in operation.parameters
+        if is_listed or (file is not None and value.startswith("@")):
             files[name] = value.removeprefix("@")
         else:
             params[name] = value
@@ -289,7 +290,7 @@ def known_state(text: str) -> JobState:
 def line(job: Any) -> str:
     """A job in one line."""
     held = f" ({job.held_for})" if job.held_for else ""
-    prompt = str(job.params.get("prompt", ""))
+    prompt = str(job.params.get("prompt") or job.params.get("path") or "")
     short = prompt if len(prompt) <= 48 else prompt[:47] + "…"
     return (
         f"{job.id}  {job.state + held:12}  {job.operation:24} "

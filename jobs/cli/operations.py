@@ -67,6 +67,8 @@ def summary(operation: Operation) -> dict[str, Any]:
 
 def price(operation: Operation) -> str:
     """The price in credits, or its range."""
+    if operation.price.stated_by is not None:
+        return f"as {operation.price.stated_by}"
     if operation.price.table is not None:
         prices = sorted(set(operation.price.table.values()))
         return f"{credits_of(prices[0])}-{credits_of(prices[-1])} cr"

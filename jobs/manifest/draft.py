@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.catalog.operation import Kind, Operation
+from jobs.catalog.operation import Operation
 from jobs.catalog.text import value_of
 from jobs.catalog.validate import clean
 from jobs.errors import Fault
@@ -70,7 +70,7 @@ def _sort(
             continue
         if name.startswith(METADATA_PREFIX):
             metadata[name.removeprefix(METADATA_PREFIX)] = value
-        elif _is_file(operation, name):
+        elif operation.file(name) is not None:
             inputs[name] = value
         else:
             params[name] = value
@@ -80,11 +80,6 @@ def _sort(
 def _value(operation: Operation, name: str, text: str) -> Any:
     parameter = operation.parameter(name)
     return text if parameter is None else value_of(text, parameter.kind)
-
-
-def _is_file(operation: Operation, name: str) -> bool:
-    parameter = operation.parameter(name)
-    return parameter is not None and parameter.kind is Kind.FILE
 
 
 def _inputs(

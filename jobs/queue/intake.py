@@ -1,7 +1,7 @@
 """Letting jobs in: rows and their first events, many at once."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -166,13 +166,19 @@ def choose_seed(operation: Operation, params: dict[str, Any]) -> int | None:
     None where the operation, or one of its engines, refuses a seed.
     """
     if operation.parameter("seed") is None:
-        return None
+        return _seed_among(operation.sent(params))
     if seed := int(params.get("seed") or 0):
         return seed
     seed = random.randint(1, SEEDS)
     seeded = {**params, "seed": seed}
     is_refused = any(f.field == "seed" for f in tie_faults(operation, seeded, seeded.keys()))
     return None if is_refused else seed
+
+
+def _seed_among(fields: Mapping[str, Any]) -> int | None:
+    """The seed in fields of which the catalog knows nothing; what is no number may be no seed."""
+    seed = fields.get("seed")
+    return seed if isinstance(seed, int) and not isinstance(seed, bool) and seed else None
 
 
 def _lock_open(db: Connection, batch_id: str) -> None:

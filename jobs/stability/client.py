@@ -16,7 +16,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
-from jobs.catalog.operation import Operation
+from jobs.catalog.operation import ANY_RESULT, Operation
 from jobs.sessions import Session
 from jobs.stability.form import Body
 
@@ -182,10 +182,10 @@ class StabilityClient:
         self, operation: Operation, result_id: str, *, key: str
     ) -> Iterator[requests.Response]:
         """Ask for a result; the answer's body is not read yet. Raises what requests raises."""
-        assert operation.result_path is not None
+        path = operation.result_path or ANY_RESULT
         with told_by_requests():
             response = self._free.get(
-                self._host + operation.result_path.format(id=quote(result_id, safe="")),
+                self._host + path.format(id=quote(result_id, safe="")),
                 headers={"authorization": f"Bearer {key}", "accept": accept_poll(operation)},
                 timeout=(CONNECT_SECONDS, POLL_SECONDS),
                 stream=True,
@@ -230,6 +230,8 @@ def make_session(adapter: HTTPAdapter) -> Session:
 
 def accept_create(operation: Operation) -> str:
     """What the create is asked to answer with."""
+    if operation.accept is not None:
+        return operation.accept
     if operation.is_v1 or operation.mode == "async":
         return "application/json"
     return "image/*" if operation.media == "image" else "*/*"
@@ -237,14 +239,30 @@ def accept_create(operation: Operation) -> str:
 
 def accept_poll(operation: Operation) -> str:
     """What the poll is asked to answer with; the common address takes only this."""
+    if operation.accept is not None:
+        return operation.accept
     return "video/*" if operation.media == "video" else "*/*"
 
 
-def read_short(response: requests.Response) -> bytes:
-    """The start of a body that is not media. Raises what requests raises."""
-    read = bytearray()
-    for chunk in response.iter_content(CHUNK):
-        read += chunk
-        if len(read) >= SHORT:
-            break
-    return bytes(read[:SHORT])
+class Arrival:
+    """The body of an answer, read once; its start may be looked at before."""
+
+    def __init__(self, response: requests.Response) -> None:
+        self._coming = response.iter_content(CHUNK)
+        self._start = b""
+
+    def look(self) -> bytes:
+        """As much of it as tells what it is, unless it is media. Raises what requests raises."""
+        read = bytearray()
+        for chunk in self._coming:
+            read += chunk
+            if len(read) >= SHORT:
+                break
+        self._start = bytes(read)
+        return self._start[:SHORT]
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The whole of it. Raises what requests raises."""
+        if self._start:
+            yield self._start
+        yield from self._coming

@@ -11,6 +11,7 @@ from urllib3.fields import RequestField
 from urllib3.filepost import choose_boundary
 
 from jobs.catalog.operation import Kind, Operation
+from jobs.catalog.text import spelled
 from jobs.durable import storage_errors
 
 #: Bodies up to this size wait in memory, larger ones in a temporary file.
@@ -62,7 +63,8 @@ class Body:
 
 def address(operation: Operation, params: Mapping[str, Any]) -> str:
     """The path of the request, with its parameters filled in."""
-    filled = {p.name: str(params.get(p.name, p.default)) for p in operation.parameters if p.in_path}
+    of_path = [p for p in operation.parameters if p.place == "path"]
+    filled = {p.name: str(params.get(p.name, p.default)) for p in of_path}
     return operation.path.format(**filled)
 
 
@@ -77,8 +79,7 @@ def build(
 
     Raises StorageError if there is no room for it.
     """
-    in_path = {p.name for p in operation.parameters if p.in_path}
-    sent = {k: v for k, v in params.items() if k not in in_path}
+    sent = operation.sent(params)
     if seed is not None:
         sent["seed"] = seed
     with storage_errors("get a request ready"):
@@ -136,12 +137,8 @@ def fields(operation: Operation, params: Mapping[str, Any]) -> list[tuple[str, s
         if parameter is not None and parameter.kind is Kind.PROMPTS:
             for i, prompt in enumerate(prompts(value)):
                 found += [(f"text_prompts[{i}][{k}]", str(v)) for k, v in prompt.items()]
-        elif isinstance(value, bool):
-            found.append((name, "true" if value else "false"))
-        elif isinstance(value, dict | list):
-            found.append((name, json.dumps(value)))
         else:
-            found.append((name, str(value)))
+            found.append((name, spelled(value)))
     return found
 
 

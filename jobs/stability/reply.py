@@ -84,6 +84,9 @@ class Gone:
 CreateReply = Media | Ticket | Rejected | Unpaid | Throttled | KeyStopped | Unclear
 PollReply = Media | NotDone | Throttled | KeyStopped | Gone
 
+#: What stands in JSON beside the id of a result that is to come; with more in it, it is a result.
+TICKET = frozenset({"id", "status"})
+
 #: Statuses of a create that are the caller's fault, and the codes they get.
 USER_FAULTS = {
     400: "bad_request",
@@ -100,6 +103,9 @@ def is_media(operation: Operation, status: int, content_type: str) -> bool:
     if status != 200:
         return False
     kind = content_type.partition(";")[0].strip().lower()
+    if operation.media == "any":
+        # Text is what a machine before the API says, or a page of its.
+        return "/" in kind and not kind.startswith("text/")
     if operation.is_v1:
         return kind == "application/json"
     return kind.startswith(
@@ -107,16 +113,22 @@ def is_media(operation: Operation, status: int, content_type: str) -> bool:
     )
 
 
+def is_riddle(operation: Operation, content_type: str) -> bool:
+    """Whether only the body tells what it is: a result, or the id of one that is to come."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return operation.mode == "either" and kind == "application/json"
+
+
 def read_create(
     operation: Operation, status: int, headers: Mapping[str, str], body: bytes
 ) -> CreateReply:
-    """Judge the answer to a paid call; `body` is empty where `is_media` holds."""
+    """Judge the answer to a paid call; `body` is empty where `is_media` holds, but for riddles."""
     told = read_body(body)
-    if operation.mode == "sync" and is_media(operation, status, headers.get("content-type", "")):
+    if (result_id := read_ticket(operation, status, told)) is not None:
+        return Ticket(result_id)
+    if operation.mode != "async" and is_media(operation, status, headers.get("content-type", "")):
         return Media()
     if status in {200, 202}:
-        if operation.mode == "async" and (result_id := read_result_id(told)) is not None:
-            return Ticket(result_id)
         return Unclear(_unexpected(status, headers, body))
     if status == 401:
         return KeyStopped("key", _error("bad_key", status, told, "billing", "no", retryable=True))
@@ -143,11 +155,11 @@ def read_poll(
     operation: Operation, status: int, headers: Mapping[str, str], body: bytes
 ) -> PollReply:
     """Judge the answer to a poll: only a 404 can end it, and only age makes a 404 final."""
+    told = read_body(body)
+    if status == 202 or (status == 200 and is_waiting(operation, told)):
+        return NotDone()
     if is_media(operation, status, headers.get("content-type", "")):
         return Media()
-    told = read_body(body)
-    if status == 202:
-        return NotDone()
     if status == 404:
         return Gone(_error("result_unknown", status, told, "ours", "yes"))
     if status == 429:
@@ -166,6 +178,23 @@ def read_body(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
+
+
+def read_ticket(operation: Operation, status: int, told: Mapping[str, Any]) -> str | None:
+    """The id of a result that is to come, or None.
+
+    Where nobody knows whether the call is asynchronous, JSON with an id may be the result itself:
+    it is a ticket if it says nothing else, or if the caller has said where results are fetched.
+    """
+    if status not in {200, 202} or operation.mode == "sync":
+        return None
+    is_sure = operation.mode == "async" or operation.result_path is not None
+    return read_result_id(told) if is_sure or status == 202 or told.keys() <= TICKET else None
+
+
+def is_waiting(operation: Operation, told: Mapping[str, Any]) -> bool:
+    """Whether a poll was answered with the ticket once more, and not with 202."""
+    return operation.mode == "either" and "id" in told and told.keys() <= TICKET
 
 
 def read_result_id(told: Mapping[str, Any]) -> str | None:

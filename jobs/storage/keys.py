@@ -16,8 +16,11 @@ EXTENSIONS = {
     "image/webp": "webp",
     "image/gif": "gif",
     "video/mp4": "mp4",
+    "audio/mpeg": "mp3",
+    "audio/wav": "wav",
     "model/gltf-binary": "glb",
     "application/json": "json",
+    "application/zip": "zip",
     "text/plain": "txt",
 }
 

@@ -20,7 +20,7 @@ from api.app import create_app
 from api.stability.ids import generation_id
 from api.stability.shape import PREFIX
 from jobs import keys
-from jobs.catalog.loader import catalog
+from jobs.catalog.loader import addressed
 from jobs.credentials import Keyring, record_balance
 from jobs.db import Database
 from jobs.keys import Scope
@@ -50,7 +50,7 @@ BEYOND_SCHEMAS = {
     *("POST /v1/schedules", "PATCH /v1/schedules/{schedule_id}", "POST /v1/webhooks"),
     *("POST /v1/assets", "PUT /v1/assets/{asset_id}/content"),
     *("PATCH /v1/batches/{batch_id}", "POST /v1/webhooks/{webhook_id}/replay"),
-    *(f"POST {PREFIX}{operation.path}" for operation in catalog().values()),
+    *(f"POST {PREFIX}{operation.path}" for operation in addressed().values()),
 }
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from jobs.catalog.loader import catalog
+from jobs.catalog.loader import addressed
 from jobs.catalog.operation import Kind, Operation, Parameter
 from tests.functional.darkroom import Darkroom
 from tests.functional.manifests import write_jsonl, write_picture
@@ -25,7 +25,7 @@ EXTRAS: dict[str, dict[str, Any]] = {
 
 
 def test_every_operation_is_made_stored_and_paid_once(darkroom: Darkroom, api: Caller) -> None:
-    rows = [smallest_row(darkroom.folder, operation) for operation in catalog().values()]
+    rows = [smallest_row(darkroom.folder, operation) for operation in addressed().values()]
     manifest = write_jsonl(darkroom.folder / "all.jsonl", rows)
     user = darkroom.asking(api).having(DARKROOM_POLL_SECONDS="0.2", DARKROOM_RATE="1000/1s")
 
@@ -33,11 +33,11 @@ def test_every_operation_is_made_stored_and_paid_once(darkroom: Darkroom, api: C
 
     assert ended.code == 0, ended
     books = read_books(user, "all", api)
-    assert_all_made(user, books, darkroom.folder / "out", len(catalog()))
+    assert_all_made(user, books, darkroom.folder / "out", len(addressed()))
     assert_seeds_are_known(books)
     assert_each_was_paid_once(books)
     paid = {charge["operation"] for charge in books.charges.values()}
-    assert paid == set(catalog())
+    assert paid == set(addressed())
 
 
 def smallest_row(folder: Path, operation: Operation) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from jobs.catalog.loader import catalog
+from jobs.catalog.loader import addressed
 from jobs.catalog.operation import Kind, Operation, Parameter
 from jobs.catalog.validate import clean
 from tests.functional import processes
@@ -97,8 +97,8 @@ def through(shop: Shop, api: Caller) -> Caller:
 def test_every_operation_answers_in_its_widest_and_smallest_form_as_stability_does(
     darkroom: Darkroom, api: Caller, redis_url: str
 ) -> None:
-    forms = [make(o) for o in catalog().values() for make in (smallest, widest)]
-    assert len(forms) == 2 * len(catalog())
+    forms = [make(o) for o in addressed().values() for make in (smallest, widest)]
+    assert len(forms) == 2 * len(addressed())
 
     with open_shop(having(darkroom, api, redis_url)) as shop, ThreadPoolExecutor(8) as pool:
         ours = list(pool.map(lambda form: made(through(shop, api), form), forms))

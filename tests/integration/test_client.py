@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from jobs.catalog.loader import operation
-from jobs.stability.client import SHORT, StabilityClient, read_short
+from jobs.stability.client import SHORT, Arrival, StabilityClient
 from jobs.stability.form import Body
 from tests.servers import free_port
 from tests.sockets import Caller, Script, Server, head_of, header, scripted
@@ -296,7 +296,7 @@ def test_polls_share_a_connection() -> None:
         client = client_of(server)
         for _ in range(3):
             with client.poll(VIDEO, "abc", key=KEY) as answer:
-                assert read_short(answer) == b"{}"
+                assert Arrival(answer).look() == b"{}"
 
     assert (server.accepted, len(server.requests)) == (1, 3)
 
@@ -375,7 +375,7 @@ def test_an_endless_answer_that_is_no_media_is_read_only_at_its_start() -> None:
             caller.send(b"x" * 65536)
 
     with scripted(endless) as server, created(client_of(server)) as answer:
-        assert read_short(answer) == b"x" * SHORT
+        assert Arrival(answer).look() == b"x" * SHORT
 
 
 def test_nobody_waits_for_a_host_that_does_not_answer_the_handshake(

@@ -10,7 +10,7 @@ from PIL import Image
 from sqlalchemy import update
 
 from api.stability.waiting import look_at, withdraw
-from jobs.catalog.loader import catalog
+from jobs.catalog.loader import addressed
 from jobs.db import Database
 from jobs.models import Job, table
 from jobs.settings import Settings
@@ -261,7 +261,7 @@ def test_every_address_of_the_catalog_asks_for_a_key_that_may_submit(
     client: Client, stranger: Client, make_key: Any
 ) -> None:
     reader = stranger.with_key(make_key("acme", "read"))
-    for operation in catalog().values():
+    for operation in addressed().values():
         path = "/stability" + operation.path.format(engine_id="stable-diffusion-v1-6")
         unknown, forbidden = stranger.post(path), reader.post(path)
         assert (unknown.status_code, unknown.json()["name"]) == (401, "unauthorized")

@@ -8,7 +8,7 @@ import pytest
 import requests
 from PIL import Image
 
-from jobs.catalog.loader import catalog
+from jobs.catalog.loader import addressed
 from jobs.catalog.operation import Kind, Operation, Parameter
 from jobs.stability.sandbox.video import FRAMES
 from tests.integration.sandbox.caller import Caller, picture
@@ -23,7 +23,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
 
 
 def value_for(parameter: Parameter) -> str:
-    if parameter.in_path:
+    if parameter.place == "path":
         return str(parameter.default)
     return str(parameter.values[0]) if parameter.values else "a quiet lake"
 
@@ -36,7 +36,7 @@ def input_for(parameter: Parameter) -> bytes:
 def params_for(operation: Operation) -> dict[str, str]:
     """No more than the operation demands."""
     texts = [p for p in operation.parameters if p.kind is not Kind.FILE]
-    needed = {p.name: value_for(p) for p in texts if p.required or p.in_path}
+    needed = {p.name: value_for(p) for p in texts if p.required or p.place == "path"}
     return {**needed, **EXTRAS.get(operation.name, {})}
 
 
@@ -62,9 +62,9 @@ def assert_is_media(content: bytes, media: str) -> None:
         assert content.startswith(b"glTF\x02")
 
 
-@pytest.mark.parametrize("name", sorted(catalog()))
+@pytest.mark.parametrize("name", sorted(addressed()))
 def test_every_operation_is_served_and_charged(api: Caller, name: str) -> None:
-    operation = catalog()[name]
+    operation = addressed()[name]
     params = params_for(operation)
 
     answer = call(api, operation, params)
