@@ -7,7 +7,11 @@ MEDIA_RANGES = {
     "image": ("image/", "*/*"),
     "video": ("video/", "*/*"),
     "model": ("model/", "*/*"),
+    "any": ("application/json", "*/*"),
 }
+
+#: Media that may come as base64 in JSON.
+ENVELOPED = frozenset({"image", "video"})
 
 
 class NotAcceptable(Exception):
@@ -20,7 +24,7 @@ def wants_json(operation: Operation, accept: str) -> bool:
     if operation.is_v1:
         return not any(part.startswith("image/") for part in ranges)
     for part in ranges:
-        if part.startswith("application/json") and operation.media != "model":
+        if part.startswith("application/json") and operation.media in ENVELOPED:
             return True
         if part.startswith(MEDIA_RANGES[operation.media]):
             return False

@@ -10,6 +10,7 @@ from typing import Any
 from jobs.catalog.operation import MILLI
 from jobs.errors import SettingsError
 from jobs.stability.sandbox.faults import CREATE_FAULTS, POLL_FAULTS, read_rule
+from jobs.stability.sandbox.made_up import made_up
 from jobs.stability.sandbox.settings import SandboxSettings, read_delay, read_rate
 from jobs.stability.sandbox.submission import BLURRED_WORD, REFUSED_WORD
 
@@ -23,6 +24,9 @@ faults of paid calls:
   {", ".join(CREATE_FAULTS)}
 faults of polls:
   {", ".join(POLL_FAULTS)}
+
+operations that the API does not have, to try `request` with:
+  {", ".join(found.path for found in made_up().values())}
 """
 
 

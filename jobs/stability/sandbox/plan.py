@@ -50,9 +50,8 @@ class Plan:
     @property
     def content_type(self) -> str:
         """The media type of the answer."""
-        return {"video": "video/mp4", "model": "model/gltf-binary"}.get(
-            self.media, f"image/{self.form}"
-        )
+        kinds = {"video": "video/mp4", "model": "model/gltf-binary", "any": "application/json"}
+        return kinds.get(self.media, f"image/{self.form}")
 
 
 def plan_of(

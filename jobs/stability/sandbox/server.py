@@ -10,8 +10,9 @@ from contextlib import closing
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from jobs.catalog.loader import catalog
+from jobs.catalog.loader import addressed
 from jobs.stability.sandbox.app import create_app
+from jobs.stability.sandbox.made_up import made_up
 from jobs.stability.sandbox.protocol import SandboxProtocol
 from jobs.stability.sandbox.settings import SandboxSettings
 from jobs.stability.sandbox.stage import Stage
@@ -35,7 +36,7 @@ async def run(stage: Stage, listener: socket.socket) -> None:
     """Serve on a socket that already listens."""
     # Uvicorn's own server polls a clock, and lets requests in flight finish before it stops.
     config = Config(
-        create_app(stage, catalog().values()),
+        create_app(stage, [*addressed().values(), *made_up().values()]),
         http=SandboxProtocol,
         ws="none",
         lifespan="off",

@@ -3,13 +3,13 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from jobs.stability.sandbox import picture, solid, video
+from jobs.stability.sandbox import picture, solid, video, words
 from jobs.stability.sandbox.plan import Plan
 
 #: Drawing is short and mostly holds the interpreter: more threads would only contend.
 THREADS = 2
 
-DRAWERS = {"image": picture.draw, "video": video.draw, "model": solid.draw}
+DRAWERS = {"image": picture.draw, "video": video.draw, "model": solid.draw, "any": words.draw}
 
 
 class Studio:
