@@ -92,6 +92,8 @@ def read_poll(
         case reply.KeyStopped(reason=reason):
             stop_credential(r, claim, reason)
             return Snoozed(STOPPED_DELAY)
+        case reply.Elsewhere():
+            return Running(delay, was_told=False)
         case reply.Gone(error=error):
             return gone(error, age)
 

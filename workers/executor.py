@@ -361,7 +361,7 @@ def poll(r: Resources, operation: Operation, claim: Claim) -> Outcome:
     age = r.database.now() - claim.accepted_at
     begun_at, answered_at = time.monotonic(), None
     try:
-        with r.client.poll(operation, claim.result_id, key=key) as answer:
+        with r.client.poll(operation, claim.result_id, key=key, polls=claim.polls) as answer:
             answered_at = time.monotonic()
             r.distance.learn(answered_at - begun_at)
             outcome = read_poll(r, operation, claim, answer, age)

@@ -150,6 +150,11 @@ class Price(Value):
     per_step: bool = False
 
 
+def made_address(path: str) -> str:
+    """Where results are fetched of most asynchronous operations that the documents describe."""
+    return f"{path}/result/{{id}}"
+
+
 class Operation(Value):
     """One kind of job."""
 
@@ -164,7 +169,7 @@ class Operation(Value):
     body: Literal["multipart", "json"] = "multipart"
     #: What the answer is to be; None follows from mode and media.
     accept: str | None = None
-    #: Where an asynchronous result is fetched, with `{id}`.
+    #: Where an asynchronous result is fetched, with `{id}`; None for `either` is unknown.
     result_path: str | None = None
     #: Takes files of names that are not listed.
     takes_any_file: bool = False
@@ -220,16 +225,16 @@ class Operation(Value):
 
     @property
     def is_v1(self) -> bool:
-        """Whether it answers in v1's JSON of base64 artifacts."""
-        return self.path.startswith("/v1/")
+        """Whether it answers in v1's JSON of base64 artifacts, and in nothing else."""
+        return self.media != "any" and self.path.startswith("/v1/")
 
     @property
     def own_result_paths(self) -> tuple[str, ...]:
         """Where only its results are fetched: the documented address, and one made like it."""
         if self.result_path is None:
             return ()
-        made = f"{self.path}/result/{{id}}"
-        return tuple(dict.fromkeys(p for p in (self.result_path, made) if p != ANY_RESULT))
+        places = (self.result_path, made_address(self.path))
+        return tuple(dict.fromkeys(p for p in places if p != ANY_RESULT))
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter called `name`, or None."""
@@ -268,7 +273,19 @@ class Operation(Value):
             for p in self.parameters
             if p.place == "call" and p.name in params and p.name in Operation.model_fields
         }
+        if not self.has_address:
+            told["path"] = self.path.format(**params)
         return self.model_copy(update=told) if told else self
+
+    def result_address(self, polls: int) -> str:
+        """Where to ask for a result, after so many polls.
+
+        Where nobody has said it, the address that serves all results and one made like the
+        documented ones take turns.
+        """
+        if self.result_path is not None:
+            return self.result_path
+        return (ANY_RESULT, made_address(self.path))[polls % 2]
 
     def price_of(self, params: Mapping[str, Any]) -> int:
         """What one successful call with these (clean) params costs, in thousandths of a credit."""

@@ -16,7 +16,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
-from jobs.catalog.operation import ANY_RESULT, Operation
+from jobs.catalog.operation import Operation
 from jobs.sessions import Session
 from jobs.stability.form import Body
 
@@ -179,10 +179,13 @@ class StabilityClient:
 
     @contextmanager
     def poll(
-        self, operation: Operation, result_id: str, *, key: str
+        self, operation: Operation, result_id: str, *, key: str, polls: int = 0
     ) -> Iterator[requests.Response]:
-        """Ask for a result; the answer's body is not read yet. Raises what requests raises."""
-        path = operation.result_path or ANY_RESULT
+        """Ask for a result, after so many polls of it; the answer's body is not read yet.
+
+        Raises what requests raises.
+        """
+        path = operation.result_address(polls)
         with told_by_requests():
             response = self._free.get(
                 self._host + path.format(id=quote(result_id, safe="")),

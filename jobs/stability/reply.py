@@ -81,8 +81,13 @@ class Gone:
     error: JobError
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """The API does not know this result id at this address; it may know it at another."""
+
+
 CreateReply = Media | Ticket | Rejected | Unpaid | Throttled | KeyStopped | Unclear
-PollReply = Media | NotDone | Throttled | KeyStopped | Gone
+PollReply = Media | NotDone | Throttled | KeyStopped | Gone | Elsewhere
 
 #: What stands in JSON beside the id of a result that is to come; with more in it, it is a result.
 TICKET = frozenset({"id", "status"})
@@ -154,12 +159,15 @@ def read_create(
 def read_poll(
     operation: Operation, status: int, headers: Mapping[str, str], body: bytes
 ) -> PollReply:
-    """Judge the answer to a poll: only a 404 can end it, and only age makes a 404 final."""
+    """Judge the answer to a poll: only a 404 at a sure address can end it, and only age
+    makes a 404 final."""
     told = read_body(body)
     if status == 202 or (status == 200 and is_waiting(operation, told)):
         return NotDone()
     if is_media(operation, status, headers.get("content-type", "")):
         return Media()
+    if status == 404 and operation.mode == "either" and operation.result_path is None:
+        return Elsewhere()
     if status == 404:
         return Gone(_error("result_unknown", status, told, "ours", "yes"))
     if status == 429:

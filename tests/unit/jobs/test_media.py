@@ -161,3 +161,34 @@ def test_whatever_comes_it_is_facts_or_bad_media(
 
     with suppress(BadMedia):
         assert inspect(path, kind).content_type == kind
+
+
+@pytest.mark.parametrize(
+    ("announced", "known"),
+    [
+        ("audio/mpeg", "audio/mpeg"),
+        ("Application/JSON; charset=utf-8", "application/json"),
+        ("image/svg+xml", "application/octet-stream"),
+        ("a b/c", "application/octet-stream"),
+    ],
+)
+def test_what_cannot_be_checked_is_taken_where_anything_is(
+    tmp_path: Path, announced: str, known: str
+) -> None:
+    path = tmp_path / "body"
+    path.write_bytes(b"anything")
+
+    assert inspect(path, announced, any_kind=True) == MediaFacts(known)
+    with pytest.raises(BadMedia):
+        inspect(path, announced)
+
+
+@pytest.mark.parametrize(("announced", "body"), [("image/png", b"no picture"), ("audio/mpeg", b"")])
+def test_what_can_be_checked_is_checked_there_too(
+    tmp_path: Path, announced: str, body: bytes
+) -> None:
+    path = tmp_path / "body"
+    path.write_bytes(body)
+
+    with pytest.raises(BadMedia):
+        inspect(path, announced, any_kind=True)

@@ -25,7 +25,10 @@ def sample(parameter: Parameter) -> Any:
     """One value that the parameter takes."""
     if parameter.values:
         return parameter.values[0]
-    samples = {Kind.STRING: "a", Kind.BOOLEAN: True, Kind.PROMPTS: "a", Kind.OBJECT: {}}
+    if parameter.name == "result_path":
+        return "/v2beta/next/{id}"
+    samples: dict[Kind, Any] = {Kind.STRING: "a", Kind.BOOLEAN: True, Kind.PROMPTS: "a"}
+    samples |= {Kind.OBJECT: {}, Kind.FIELDS: {}, Kind.PATH: "/v2beta/next/thing"}
     return samples.get(parameter.kind, int(parameter.maximum or 512))
 
 
@@ -68,13 +71,13 @@ def edges(parameter: Parameter) -> Iterator[tuple[Any, bool]]:
         if parameter.min_length:
             yield "é" * parameter.min_length, True
             yield "é" * (parameter.min_length - 1), False
-        if parameter.max_length:
+        if parameter.max_length and not parameter.pattern:
             yield "é" * parameter.max_length, True
             yield "é" * (parameter.max_length + 1), False
         yield 5, False
     elif parameter.kind is Kind.BOOLEAN:
         yield from [(True, True), (False, True), (1, False), ("yes", False)]
-    elif parameter.kind is Kind.OBJECT:
+    elif parameter.kind in (Kind.OBJECT, Kind.FIELDS):
         yield from [({}, True), ([], False)]
 
 
