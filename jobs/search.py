@@ -85,13 +85,11 @@ def conditions(column: Any, question: Question) -> list[ColumnElement[bool]]:
         found.append(column.operation == question.operation)
     if question.text is not None:
         prompt = column.params["prompt"].as_string()
+        # Where a `request` has it.
+        field = column.params[("fields", "prompt")].as_string()
         labels = cast(column.labels, String)
-        found.append(
-            or_(
-                prompt.icontains(question.text, autoescape=True),
-                labels.icontains(question.text, autoescape=True),
-            )
-        )
+        places = (prompt, field, labels)
+        found.append(or_(*(p.icontains(question.text, autoescape=True) for p in places)))
     return found
 
 

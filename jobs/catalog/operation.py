@@ -4,6 +4,7 @@ Only types and arithmetic; the entries are the TOML files beside this module.
 """
 
 import re
+from collections import ChainMap
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
@@ -265,6 +266,13 @@ class Operation(Value):
             if parameter.kind is Kind.FIELDS:
                 fields |= fields.pop(parameter.name, {})
         return fields
+
+    def flat(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """These (clean) params with the entries of their object of fields among them."""
+        objects = {p.name for p in self.parameters if p.kind is Kind.FIELDS}
+        entries = [params[name] for name in objects if name in params]
+        own = {name: value for name, value in params.items() if name not in objects}
+        return dict(ChainMap(own, *entries))
 
     def called_with(self, params: Mapping[str, Any]) -> "Operation":
         """The operation as it is called with these (clean) params, which may say how."""

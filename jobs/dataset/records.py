@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from jobs.catalog.loader import catalog
 from jobs.catalog.operation import MILLI
 from jobs.dataset.item import Item, ItemOutput
 
@@ -15,7 +16,7 @@ def metadata_record(item: Item, output: ItemOutput, file_name: str) -> dict[str,
     """
     record = {
         "file_name": file_name,
-        **item.params,
+        **columns_of(item),
         "operation": item.operation,
         "name": item.name,
         "row": item.row,
@@ -29,6 +30,12 @@ def metadata_record(item: Item, output: ItemOutput, file_name: str) -> dict[str,
     }
     groups = {"inputs": dict(item.inputs), "metadata": dict(item.metadata)}
     return record | {name: group for name, group in groups.items() if group}
+
+
+def columns_of(item: Item) -> dict[str, Any]:
+    """A job's parameters; the fields of a `request` stand among them, so that `prompt` is one."""
+    known = catalog().get(item.operation)
+    return dict(item.params) if known is None else known.flat(item.params)
 
 
 def failed_record(item: Item) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """`request` from the command line and from a manifest."""
 
+import json
+
 from tests.functional.darkroom import Darkroom
 from tests.functional.ledger import accounts
 from tests.functional.manifests import write_csv, write_picture
@@ -40,6 +42,8 @@ def test_rows_of_a_manifest_are_requests_too(darkroom: Darkroom, api: Caller) ->
     assert ended.code == 1, ended
     assert sum(account["charged"] for account in accounts(api)) == 2
     assert len(list((darkroom.folder / "out").rglob("*.png"))) == 2
+    metadata = (darkroom.folder / "out" / "metadata.jsonl").read_text().splitlines()
+    assert {json.loads(line)["prompt"] for line in metadata} == {"a hare", "a lake"}
     assert (failed.code, failed.json["rows"], failed.json["credits"]) == (0, 1, 2), failed
 
 

@@ -225,13 +225,16 @@ def test_pages_follow_one_another_while_jobs_come_in(client: Client) -> None:
 def test_jobs_are_found_by_state_operation_prompt_and_metadata(client: Client) -> None:
     hare = submit(client, params={"prompt": "a Brown hare"})["id"]
     tagged = submit(client, metadata={"order": "X-100%"})["id"]
+    asked = {"path": "/v2beta/next", "credits": 1, "fields": {"prompt": "a Mill"}}
+    request = submit(client, operation="request", params=asked)["id"]
     client.post(f"/v1/jobs/{tagged}/cancel")
 
     def found(query: str) -> list[str]:
         return [job["id"] for job in client.get(f"/v1/jobs?{query}").json()["items"]]
 
-    assert found("state=queued") == [hare]
+    assert found("state=queued") == [request, hare]
     assert found("q=brown") == [hare]
+    assert found("q=mill") == [request]
     assert found("q=x-100%25") == [tagged]
     assert found("q=x-1__%25") == []
     assert found("operation=generate/core&state=canceled") == [tagged]
