@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from jobs.catalog.checks import Check, check_of
-from jobs.catalog.operation import Kind, Operation
+from jobs.catalog.operation import Kind, Operation, Parameter
 from jobs.catalog.storable import SHOWN_LENGTH, shown
 from jobs.catalog.suggestion import did_you_mean
 from jobs.catalog.ties import tie_faults
@@ -88,12 +88,20 @@ def _plan(operation: Operation, from_text: bool) -> _Plan:
         files=frozenset(p.name for p in parameters if p.kind is Kind.FILE),
         fields=next((p.name for p in parameters if p.kind is Kind.FIELDS), None),
         missing={
-            p.name: Fault(field=p.name, code="required", message="is required")
+            p.name: Fault(field=p.name, code="required", message=_required(operation, p))
             for p in parameters
             if p.required
         },
         has_ties=bool(operation.ties or operation.output_sizes),
     )
+
+
+def _required(operation: Operation, parameter: Parameter) -> str:
+    if parameter.name == operation.price.stated_by:
+        return (
+            "is required: say what one success will cost, for no budget can hold what has no price"
+        )
+    return "is required"
 
 
 def _unknown(name: Any, names: tuple[str, ...], fields: str | None = None) -> Fault:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.catalog.loader import addressed, operation
+from jobs.catalog.loader import addressed, catalog, operation
 from jobs.catalog.validate import clean
 from jobs.queue.intake import priced
 from jobs.stability.client import accept_create, accept_poll
@@ -15,6 +15,8 @@ from jobs.stability.form import InputFile, address, build
 from jobs.stability.reply import Elsewhere, Gone, Media, NotDone, Rejected, Ticket, Unclear
 from jobs.stability.reply import read_create as judge
 from jobs.stability.reply import read_poll as judge_poll
+from jobs.stability.sandbox.made_up import made_up
+from jobs.stability.sandbox.options import parser
 
 REQUEST = operation("request")
 NEXT = {"path": "/v2beta/stable-image/generate/next", "credits": 2}
@@ -87,10 +89,19 @@ def test_every_address_of_the_catalog_leads_to_its_operation() -> None:
         assert f"is the operation {name}:" in faults_of({**NEXT, "path": path})["path"]
 
 
+def test_the_sandbox_has_addresses_to_try_it_with_and_names_them_in_its_help() -> None:
+    help_text = parser().format_help()
+
+    for found in made_up().values():
+        assert not faults_of({**NEXT, "path": found.path})
+        assert found.path in help_text
+        assert found.name not in catalog()
+
+
 @pytest.mark.parametrize(
     ("params", "files", "field", "complaint"),
     [
-        ({"credits": None}, (), "credits", "is required"),
+        ({"credits": None}, (), "credits", "is required: say what one success will cost"),
         ({"credits": -1}, (), "credits", "at least 0"),
         ({"credits": "2"}, (), "credits", "must be a number"),
         ({"prompt": "a"}, (), "prompt", "is given as fields.NAME"),
