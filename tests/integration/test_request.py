@@ -153,15 +153,16 @@ def test_a_blurred_picture_is_filtered_and_charged(small: Workshop) -> None:
     assert (small.job(job_id).state, small.job(job_id).charged_milli) == ("filtered", 2000)
 
 
-@pytest.mark.parametrize("accept", ["*/*", "application/json"])
 @pytest.mark.parametrize(
-    ("fault", "code"),
+    ("accept", "fault", "code"),
     [
-        ("truncate", "answer_lost"),
-        ("reset-after-charge", "answer_lost"),
-        ("garbage", "bad_media"),
-        ("wrong-type", "unexpected_answer"),
-        ("status-502", "gateway_error"),
+        ("*/*", "truncate", "answer_lost"),
+        ("application/json", "truncate", "answer_lost"),
+        ("*/*", "reset-after-charge", "answer_lost"),
+        ("*/*", "garbage", "bad_media"),
+        ("application/json", "garbage", "bad_media"),
+        ("*/*", "wrong-type", "unexpected_answer"),
+        ("*/*", "status-502", "gateway_error"),
     ],
 )
 def test_a_lost_or_damaged_answer_is_uncertain_and_never_silently_paid_again(
