@@ -9,12 +9,23 @@ from uuid import uuid4
 import pytest
 import redis
 import requests
+from hypothesis import HealthCheck
+from hypothesis import settings as property_settings
 
 from jobs.db import Database
 from jobs.storage.folder import FolderStorage
 from jobs.storage.protocol import Storage
 from tests.postgres import driver_url, execute, postgres_server
 from tests.servers import S3Server, redis_server, s3_server
+
+#: A busy machine is slow, and no example is wrong for it.
+property_settings.register_profile(
+    "unhurried",
+    property_settings.default,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+property_settings.load_profile("unhurried")
 
 #: A developer's own settings must not reach a test.
 SETTINGS = ("STABILITY_", "DARKROOM_", "DATABASE_URL", "REDIS_URL", "S3_", "AWS_")

@@ -333,7 +333,6 @@ def test_the_queue_keeps_its_promises(
         settings=settings(
             max_examples=examples,
             stateful_step_count=40,
-            deadline=None,
             derandomize="CI" in os.environ,
             database=None,
             suppress_health_check=list(HealthCheck),

@@ -135,7 +135,6 @@ def test_a_share_of_nothing_leaves_nothing(fake: redis.Redis) -> None:
 
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(

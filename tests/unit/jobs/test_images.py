@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -96,7 +96,6 @@ def test_a_stream_is_read_from_its_start_and_left_where_it_was() -> None:
 
 
 @EVERY_PICTURE
-@settings(deadline=None)
 @given(data=st.data())
 def test_a_picture_that_is_cut_off_is_refused(name: str, data: st.DataObject) -> None:
     whole = PICTURES[name]
@@ -108,7 +107,6 @@ def test_a_picture_that_is_cut_off_is_refused(name: str, data: st.DataObject) ->
 
 
 @EVERY_PICTURE
-@settings(deadline=None)
 @given(data=st.data())
 def test_a_damaged_picture_raises_nothing(name: str, data: st.DataObject) -> None:
     damaged = bytearray(PICTURES[name])
@@ -120,7 +118,6 @@ def test_a_damaged_picture_raises_nothing(name: str, data: st.DataObject) -> Non
         image_faults(found, "image", BytesIO(damaged))
 
 
-@settings(deadline=None)
 @given(
     head=st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\0\0\0\0WEBPVP8 "]),
     rest=st.binary(max_size=200),

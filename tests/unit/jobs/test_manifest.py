@@ -451,7 +451,7 @@ def test_the_example_is_sound() -> None:
 HEADERS = st.sampled_from([b"", b"prompt,seed,operation,image\n", b"PAR1", b'{"prompt":'])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     ending=st.sampled_from(["csv", "tsv", "jsonl", "parquet"]),
     content=st.builds(bytes.__add__, HEADERS, st.binary(max_size=300)),
@@ -465,7 +465,7 @@ def test_no_bytes_at_all_break_the_reader(
     assert is_read_or_refused(path)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(at=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255))
 def test_no_spoiled_byte_of_a_parquet_file_breaks_the_reader(
     tmp_path_factory: pytest.TempPathFactory, at: float, value: int
@@ -479,7 +479,7 @@ def test_no_spoiled_byte_of_a_parquet_file_breaks_the_reader(
     assert is_read_or_refused(path)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     row=st.dictionaries(
         st.sampled_from(["prompt", "operation", "name", "priority", "metadata", "params", "image"]),

@@ -148,9 +148,7 @@ def test_a_flipped_bit_in_a_png_is_found(path: Path) -> None:
         inspect(path, "image/png")
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kind=st.sampled_from(sorted(WHOLE)), data=st.data())
 def test_whatever_comes_it_is_facts_or_bad_media(
     path: Path, kind: str, data: st.DataObject

@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.catalog.loader import catalog
@@ -139,7 +139,6 @@ def jobs(draw: st.DrawFn) -> Job:
     return found, params, draw(st.sets(st.sampled_from(names) | st.text()))
 
 
-@settings(deadline=None)
 @given(job=jobs(), from_text=st.booleans())
 def test_nothing_that_json_can_hold_makes_it_raise(job: Job, from_text: bool) -> None:
     found, params, files = job
@@ -153,7 +152,6 @@ def test_nothing_that_json_can_hold_makes_it_raise(job: Job, from_text: bool) ->
         assert len(str(fault)) < 1000
 
 
-@settings(deadline=None)
 @given(job=jobs(), from_text=st.booleans())
 def test_what_is_accepted_is_accepted_again_unchanged(job: Job, from_text: bool) -> None:
     found, params, files = job
@@ -166,7 +164,6 @@ def test_what_is_accepted_is_accepted_again_unchanged(job: Job, from_text: bool)
         assert not more_faults
 
 
-@settings(deadline=None)
 @given(job=jobs())
 def test_values_are_not_changed_on_the_way(
     job: Job,
