@@ -15,7 +15,7 @@ from api.parts import UsesParts
 from api.paths import Id
 from jobs import batches
 from jobs.dataset.item import Item, ItemOutput
-from jobs.dataset.stored import items_of
+from jobs.dataset.stored import BatchItems
 from jobs.dataset.stream import failed_lines, metadata_lines, tar_of
 from jobs.keys import Scope
 from jobs.storage.protocol import Storage
@@ -61,7 +61,7 @@ def export_batch(
     """Export what a batch has made by now, as a stream of any length."""
     with parts.database.reading() as db:
         batch = batches.get_batch(db, caller.project_id, batch_id)
-    items = items_of(parts.database, batch_id)
+    items = BatchItems(parts.database, batch_id)
     match form:
         case Format.FILES:
             about = {"batch_id": batch.id, "batch": batch.name, **batch.about}

@@ -10,11 +10,13 @@ from rich.console import Console
 
 from jobs.catalog.operation import MILLI
 from jobs.cli.answer import AsJson, say
+from jobs.cli.export import export_batch, remarks, shelf_of
 from jobs.cli.home import open_home, prepare, settings_for
-from jobs.cli.order import EXPORTS, Format, Order, Policy
+from jobs.cli.order import Order, Policy
 from jobs.cli.payer import is_play
 from jobs.cli.webhooks import check_webhook
 from jobs.cli.work import run_batch
+from jobs.dataset import Form
 from jobs.errors import InvalidManifest
 from jobs.estimates import expected_seconds
 from jobs.inputs import policy_of
@@ -24,6 +26,12 @@ from jobs.settings import Settings
 
 #: What `run` exits with.
 SOME_FAILED, USAGE = 1, 2
+
+AsFormat = Annotated[Form, typer.Option("--format", help="Of the dataset.")]
+ShardSize = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="The most that a tar or table takes; 500MB."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,7 +48,8 @@ def run(
     repeat: Annotated[int, typer.Option(min=1, help="Each row so many times.")] = 1,
     name: Annotated[str | None, typer.Option(help="Of the batch; the manifest's own.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the dataset.")] = None,
-    format_: Annotated[Format, typer.Option("--format")] = Format.FILES,
+    format_: AsFormat = Form.FILES,
+    shard_size: ShardSize = None,
     budget: Annotated[
         str | None, typer.Option(metavar="CREDITS", help="The most that it may cost.")
     ] = None,
@@ -63,11 +72,10 @@ def run(
         manifest=manifest,
         expansion=expansion,
         name=name or manifest.stem,
-        out=out or Path("pictures") / (name or manifest.stem),
+        shelf=shelf_of(out or Path("pictures") / (name or manifest.stem), format_, shard_size),
         budget_milli=credits_in(budget),
         on_uncertain=on_uncertain,
         webhook_url=webhook,
-        export=EXPORTS[format_],
         as_json=as_json,
         is_agreed=yes,
     )
@@ -85,17 +93,19 @@ def run(
 def export(
     batch: Annotated[str, typer.Argument(help="Its name or id.")],
     out: Annotated[Path, typer.Option(help="Folder of the dataset.")],
-    format_: Annotated[Format, typer.Option("--format")] = Format.FILES,
+    format_: AsFormat = Form.FILES,
+    shard_size: ShardSize = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a batch's outputs as a dataset; any time, also while it runs."""
+    shelf = shelf_of(out, format_, shard_size)
     with open_home() as home:
-        summary = EXPORTS[format_](home, batch, out)
+        summary = export_batch(home, batch, shelf)
     told = f"{summary.files} files of {summary.jobs} jobs in {out}"
     say(vars(summary), told, as_json=as_json)
+    for remark in remarks(summary, shelf):
+        print(remark, file=sys.stderr)
     if summary.missing:
-        why = f"{summary.missing} files are missing from the bucket: see {out / 'dataset.json'}"
-        print(why, file=sys.stderr)
         raise typer.Exit(SOME_FAILED)
 
 

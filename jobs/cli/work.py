@@ -12,6 +12,7 @@ from rich.console import Console
 
 from jobs import assets, batches, figures, tallies
 from jobs.cli.embed import Running, services
+from jobs.cli.export import export_batch, remarks
 from jobs.cli.home import Home, prepare
 from jobs.cli.order import Order
 from jobs.cli.progress import watching
@@ -61,7 +62,7 @@ def run_batch(settings: Settings, order: Order, review: Review, console: Console
         batch_id = load(home, order, review)
         with interruptible():
             is_interrupted = not watch(home, batch_id, review.count, console)
-    summary = order.export(home, batch_id, order.out)
+    summary = export_batch(home, batch_id, order.shelf)
     with database.reading() as db:
         tallied = tallies.counts(db, batch_id=batch_id)
         batch = batches.get_batch(db, home.project_id, batch_id)
@@ -72,8 +73,9 @@ def run_batch(settings: Settings, order: Order, review: Review, console: Console
         )
     conclude(home, order, batch_id, tallied, summary, console, is_interrupted=is_interrupted)
     report = batch_public(batch, tallied, uncertain=uncertain) | {
-        "out": str(order.out.resolve()),
+        "out": str(order.shelf.out.resolve()),
         "files": summary.files,
+        "left_out": dict(summary.left_out),
         "interrupted": is_interrupted,
     }
     database.close()
@@ -91,7 +93,7 @@ def introduce(running: Running, order: Order, review: Review, console: Console) 
         )
     console.print(
         f"{order.name}: {review.count:,} jobs, up to {credits_of(review.credits_milli)} credits, "
-        f"{running.settings.darkroom_rate} → {order.out}",
+        f"{running.settings.darkroom_rate} → {order.shelf.out}",
         highlight=False,
         soft_wrap=True,
     )
@@ -126,7 +128,7 @@ def load(home: Home, order: Order, review: Review) -> str:
         # A budget that was raised counts at once, or the batch would look settled as it is.
         desk.release_budgeted(db, now)
     # A folder that cannot take the dataset is found out before anything is paid.
-    claim(order.out, {"batch_id": batch_id, "batch": order.name})
+    claim(order.shelf.out, {"batch_id": batch_id, "batch": order.name}, order.shelf.form)
     assert home.settings.redis_url is not None
     redis = connect(home.settings.redis_url)
     if not is_loaded:
@@ -206,19 +208,15 @@ def conclude(
     done = counts.of(JobState.SUCCEEDED)
     console.print(
         f"{done} of {counts.total} succeeded, {credits_of(counts.charged_milli)} credits, "
-        f"{summary.files} files in [bold]{order.out.resolve()}[/bold]",
+        f"{summary.files} files in [bold]{order.shelf.out.resolve()}[/bold]",
         highlight=False,
         soft_wrap=True,
     )
-    if summary.missing:
-        console.print(
-            f"{summary.missing} files are missing from the bucket: see "
-            f"{order.out / 'dataset.json'}",
-            soft_wrap=True,
-        )
+    for remark in remarks(summary, order.shelf):
+        console.print(remark, soft_wrap=True)
     if failed := counts.of(JobState.FAILED):
         console.print(
-            f"{failed} failed: see {order.out / 'failed.jsonl'}; "
+            f"{failed} failed: see {order.shelf.out / 'failed.jsonl'}; "
             f"`darkroom batches retry {order.name}` tries them again",
             soft_wrap=True,
         )

@@ -1,33 +1,78 @@
 """The folder of a dataset: whose it is, and files in it that are whole or not there."""
 
+import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from jobs.dataset.form import Form
 from jobs.errors import Conflict
 
 #: It is there from the start of the first export, and says whose folder this is.
 ABOUT_FILE = "dataset.json"
 
+#: Without that file these are somebody else's.
+OURS = ("metadata.jsonl", "failed.jsonl", "shard-*.tar", "train-*.parquet")
 
-def claim(out: Path, about: Mapping[str, Any]) -> None:
-    """Make the folder, or make sure that it holds this very batch; `Conflict` if it does not."""
+#: Whose lock is the right to write shards; it stays there, and loaders pass over hidden files.
+LOCK_FILE = ".export.lock"
+
+
+def claim(out: Path, about: Mapping[str, Any], form: Form) -> None:
+    """Make the folder, or make sure that it holds this very dataset; `Conflict` if it does not."""
     if out.exists() and not out.is_dir():
         raise Conflict(f"{out} is a file; the dataset needs a folder.")
     with told(out):
         out.mkdir(parents=True, exist_ok=True)
-        taken = (out / ABOUT_FILE).exists()
-        if not taken and (out / "metadata.jsonl").exists():
-            raise Conflict(
-                f"{out} holds a metadata.jsonl of something else; choose another folder."
-            )
-        if taken and _batch_of(out / ABOUT_FILE) != about.get("batch_id"):
-            raise Conflict(f"{out} holds the dataset of another batch; choose another folder.")
-        if not taken:
-            write_json(out / ABOUT_FILE, {"complete": False, "about": dict(about)})
+        if not (out / ABOUT_FILE).exists():
+            for strange in (path for pattern in OURS for path in out.glob(pattern)):
+                raise Conflict(
+                    f"{out} holds a {strange.name} of something else; choose another folder."
+                )
+            write_json(out / ABOUT_FILE, {"format": form, "complete": False, "about": dict(about)})
+        held_batch, held_form = _held_by(out / ABOUT_FILE)
+    if held_batch != about.get("batch_id"):
+        raise Conflict(f"{out} holds the dataset of another batch; choose another folder.")
+    if held_form != form:
+        raise Conflict(
+            f"{out} holds this batch as {held_form}; choose another folder for {form}, "
+            f"or --format {held_form}."
+        )
+
+
+@contextmanager
+def sole_export(out: Path) -> Iterator[None]:
+    """Keep other exports out of the folder, on this machine; the kernel ends it with its owner.
+
+    `Conflict` if there is one.
+    """
+    with (out / LOCK_FILE).open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Conflict(f"Another export is writing {out}; wait for its end.") from error
+        yield
+
+
+@contextmanager
+def workplace(out: Path) -> Iterator[Path]:
+    """A folder for what is fetched next, and nothing left of an export that was killed.
+
+    Only for whoever is alone here.
+    """
+    for leftover in out.glob(".*.part"):
+        leftover.unlink(missing_ok=True)
+    place = out / ".fetched"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 @contextmanager
@@ -63,10 +108,13 @@ def json_line(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode() + b"\n"
 
 
-def _batch_of(path: Path) -> object:
+def _held_by(path: Path) -> tuple[object, object]:
+    """The batch and the format, or None for what is not ours."""
     try:
         found = json.loads(path.read_bytes())
     except ValueError:
-        return None
+        return None, None
     about = found.get("about") if isinstance(found, dict) else None
-    return about.get("batch_id") if isinstance(about, dict) else None
+    if not isinstance(about, dict):
+        return None, None
+    return about.get("batch_id"), found.get("format", Form.FILES)

@@ -1,6 +1,7 @@
 """A batch as it stands in the database, as items in the order of their rows."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row
@@ -10,17 +11,24 @@ from jobs.dataset.item import Item, ItemOutput
 from jobs.db import Database
 
 
-def items_of(database: Database, batch_id: str) -> Iterator[Item]:
-    """Every job of a batch; between its pages nothing is held, however slow the reader is."""
-    last = -1
-    while True:
-        with database.reading() as db:
-            page = history.page_of_batch(db, batch_id, after=last)
-        if not page:
-            return
-        for job, outputs in page:
-            yield as_item(job, outputs)
-        last = page[-1][0].row
+@dataclass(frozen=True, slots=True)
+class BatchItems:
+    """Every job of a batch, as often as it is read."""
+
+    database: Database
+    batch_id: str
+
+    def __iter__(self) -> Iterator[Item]:
+        """Between its pages nothing is held, however slow the reader is."""
+        last = -1
+        while True:
+            with self.database.reading() as db:
+                page = history.page_of_batch(db, self.batch_id, after=last)
+            if not page:
+                return
+            for job, outputs in page:
+                yield as_item(job, outputs)
+            last = page[-1][0].row
 
 
 def as_item(job: Row[Any], outputs: list[Row[Any]]) -> Item:

@@ -1,13 +1,14 @@
 """What an export sums up: for the caller as a `Summary`, for the folder as `dataset.json`."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
 from jobs.catalog.operation import MILLI
 from jobs.dataset.fetch import Fetched
-from jobs.dataset.item import Item
+from jobs.dataset.form import Form
+from jobs.dataset.item import Item, ItemOutput
 from jobs.states import FINAL
 
 #: Missing files beyond these are only counted.
@@ -26,8 +27,10 @@ class Summary:
     bytes: int
     #: Outputs that the bucket could not give as they were stored.
     missing: int
+    #: Outputs that the format does not take, by content type.
+    left_out: Mapping[str, int]
     credits_milli: int
-    #: Every job is in a final state, and every output is here.
+    #: Every job is in a final state, and every output that the format takes is here.
     complete: bool
 
 
@@ -40,6 +43,8 @@ class Tally:
         self._failures: dict[str, dict[str, Any]] = {}
         self._missing: list[dict[str, Any]] = []
         self._missing_count = 0
+        self._left_out: Counter[str] = Counter()
+        self._types: Counter[str] = Counter()
         self._files = self._fetched = self._bytes = self._credits_milli = 0
 
     def add_job(self, item: Item) -> None:
@@ -61,11 +66,21 @@ class Tally:
             self._files += 1
             self._fetched += fetched.is_new
             self._bytes += output.bytes
+            self._types[output.content_type] += 1
             return
         self._missing_count += 1
         if len(self._missing) < MISSING_KEPT:
             why = {"job_id": item.job_id, "output": output.index, "why": fetched.missing}
             self._missing.append({"row": item.row} | why)
+
+    def leave_out(self, output: ItemOutput) -> None:
+        """Count an output that the format does not take."""
+        self._left_out[output.content_type] += 1
+
+    @property
+    def content_types(self) -> Set[str]:
+        """Those of the files in the dataset."""
+        return self._types.keys()
 
     def summary(self) -> Summary:
         """The sums so far."""
@@ -76,11 +91,12 @@ class Tally:
             fetched=self._fetched,
             bytes=self._bytes,
             missing=self._missing_count,
+            left_out=dict(sorted(self._left_out.items())),
             credits_milli=self._credits_milli,
             complete=not self._missing_count and FINAL.issuperset(self._states),
         )
 
-    def report(self, about: Mapping[str, Any], *, form: str) -> dict[str, Any]:
+    def report(self, about: Mapping[str, Any], form: Form) -> dict[str, Any]:
         """The contents of `dataset.json`."""
         failures = sorted(self._failures.values(), key=lambda group: -group["count"])
         return {
@@ -99,6 +115,7 @@ class Tally:
                 "bytes": self._bytes,
                 "missing": self._missing_count,
                 "missing_examples": self._missing,
+                "left_out": dict(sorted(self._left_out.items())),
             },
             "credits": self._credits_milli / MILLI,
             "failures": failures,

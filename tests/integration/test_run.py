@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from jobs.cli.export import Shelf
 from jobs.cli.home import Home
-from jobs.cli.order import EXPORTS, Format, Order
+from jobs.cli.order import Order
 from jobs.cli.sight import Sight, goes_on, look
 from jobs.cli.work import new_jobs
 from jobs.db import Database
@@ -109,11 +110,10 @@ def order_of(manifest: Path) -> Order:
         manifest=manifest,
         expansion=Expansion(operation="upscale/fast", set={}, matrix={}, repeat=1),
         name="m",
-        out=manifest.parent / "out",
+        shelf=Shelf(manifest.parent / "out"),
         budget_milli=None,
         on_uncertain=None,
         webhook_url=None,
-        export=EXPORTS[Format.FILES],
         as_json=False,
         is_agreed=True,
     )

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import insert
 
 from jobs.dataset import export_files
-from jobs.dataset.stored import items_of
+from jobs.dataset.stored import BatchItems
 from jobs.db import Database
 from jobs.manifest import Expansion, rows
 from jobs.models import Output, table
@@ -109,7 +109,7 @@ def test_the_tar_holds_what_an_export_into_a_folder_writes(
         archive.extractall(tmp_path / "streamed", filter="data")
 
     about = {"batch_id": batch_id, "batch": "hares"}
-    export_files(items_of(database, batch_id), bucket.open, tmp_path / "written", about)
+    export_files(BatchItems(database, batch_id), bucket.open, tmp_path / "written", about)
     assert answer.headers["content-type"] == "application/x-tar"
     assert answer.headers["content-disposition"] == f'attachment; filename="{batch_id}.tar"'
     assert files_in(tmp_path / "streamed") == files_in(tmp_path / "written")

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
 from typing import Any, BinaryIO
 
 import pytest
@@ -19,41 +18,9 @@ from jobs.dataset import Item, ItemOutput, Summary, export_files
 from jobs.dataset.stream import tar_of
 from jobs.errors import Conflict, StorageError
 from jobs.manifest import Expansion, JobRow, rows
+from tests.datasets import ABOUT, Bucket, failed, files_in, item, lines_of
 
 MADE = datetime(2030, 1, 1, tzinfo=UTC)
-ABOUT = {"batch_id": "b1", "name": "foxes"}
-
-
-class Bucket:
-    """A bucket in memory that counts what is opened."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        self.opened: list[str] = []
-        self._lock = Lock()
-
-    def open(self, key: str) -> BinaryIO:
-        with self._lock:
-            self.opened.append(key)
-        if key not in self.objects:
-            raise FileNotFoundError(key)
-        return io.BytesIO(self.objects[key])
-
-    def output(self, key: str, *, index: int = 0, content_type: str = "image/png") -> ItemOutput:
-        """Put an object and describe it."""
-        content = f"bytes of {key}".encode() * 100
-        self.objects[key] = content
-        return ItemOutput(
-            index=index,
-            key=key,
-            content_type=content_type,
-            bytes=len(content),
-            sha256=hashlib.sha256(content).hexdigest(),
-            width=64,
-            height=48,
-            seed=40 + index,
-            finish_reason="SUCCESS",
-        )
 
 
 @pytest.fixture
@@ -61,39 +28,12 @@ def bucket() -> Bucket:
     return Bucket()
 
 
-def item(row: int, *outputs: ItemOutput, state: str = "succeeded") -> Item:
-    return Item(
-        row=row,
-        job_id=f"job{row}",
-        operation="generate/core",
-        state=state,
-        params={"prompt": f"fox {row}", "seed": 0},
-        inputs={},
-        credits_milli=3000 if outputs else 0,
-        metadata={"set": "train"},
-        outputs=outputs,
-    )
-
-
 #: A reference as a manifest has it.
 ASSET = "asset:" + 26 * "a"
 
 
-def failed(row: int, code: str = "bad_request") -> Item:
-    error = {"code": code, "message": f"{code} happened", "class": "user"}
-    return replace(item(row, state="failed"), error=error)
-
-
 def export(out: Path, bucket: Bucket, *items: Item, about: Mapping[str, Any] = ABOUT) -> Summary:
     return export_files(items, bucket.open, out, about)
-
-
-def lines_of(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def files_in(out: Path) -> set[str]:
-    return {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
 
 
 def test_outputs_lie_in_folders_of_ten_thousand_rows(bucket: Bucket, tmp_path: Path) -> None:
