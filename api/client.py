@@ -108,9 +108,10 @@ class Darkroom:
         return str(self.call("POST", "/v1/assets", files=files, is_safe=True)["id"])
 
     def export(self, batch_id: str, path: str | Path, *, form: str = "files") -> Path:
-        """Write what a batch has made by now: a tar of `files`, `jsonl` with links, or `failed`.
+        """Write what a batch has made by now: a tar of `files`, an `imagefolder` or a `webdataset`,
+        a `parquet` table, `jsonl` with links, or the jobs that `failed`.
 
-        A tar that was cut off raises, and `path` is not written.
+        One that was cut off raises, and `path` is not written.
         """
         target = Path(path)
         part = target.with_name(f"{target.name}.part")

@@ -14,9 +14,13 @@ from api.access import Known, router_for
 from api.parts import UsesParts
 from api.paths import Id
 from jobs import batches
+from jobs.dataset.files import imagefolder
+from jobs.dataset.form import Form
 from jobs.dataset.item import Item, ItemOutput
+from jobs.dataset.parquet import parquet_stream
 from jobs.dataset.stored import BatchItems
 from jobs.dataset.stream import failed_lines, metadata_lines, tar_of
+from jobs.dataset.webdataset import webdataset_stream
 from jobs.keys import Scope
 from jobs.storage.protocol import Storage
 
@@ -28,6 +32,8 @@ LINK_LIFE = timedelta(hours=12)
 PIECE_BYTES = 64 * 1024
 
 NDJSON = "application/x-ndjson"
+TAR = "application/x-tar"
+TABLE = "application/vnd.apache.parquet"
 TEXT = {"schema": {"type": "string"}}
 BYTES = {"schema": {"type": "string", "format": "binary"}}
 
@@ -36,7 +42,13 @@ class Format(StrEnum):
     """How a batch is exported."""
 
     #: A tar with the files, `metadata.jsonl`, `failed.jsonl` and `dataset.json`.
-    FILES = "files"
+    FILES = Form.FILES
+    #: The same with pictures only, for the loader of that name.
+    IMAGEFOLDER = Form.IMAGEFOLDER
+    #: A tar that is one shard.
+    WEBDATASET = Form.WEBDATASET
+    #: One table with the files in it.
+    PARQUET = Form.PARQUET
     #: The lines of `metadata.jsonl`, each with the `url` of its file.
     JSONL = "jsonl"
     #: The jobs that made nothing, as `darkroom run` takes them again.
@@ -44,7 +56,10 @@ class Format(StrEnum):
 
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The dataset", "content": {"application/x-tar": BYTES, NDJSON: TEXT}}
+    200: {
+        "description": "The dataset",
+        "content": {TAR: BYTES, TABLE: BYTES, NDJSON: TEXT},
+    }
 }
 
 
@@ -55,18 +70,25 @@ def export_batch(
     caller: Known,
     parts: UsesParts,
     form: Annotated[
-        Format, Query(alias="format", description="A tar of files, links, or what failed.")
+        Format, Query(alias="format", description="A tar, a table, links, or what failed.")
     ] = Format.FILES,
 ) -> StreamingResponse:
     """Export what a batch has made by now, as a stream of any length."""
     with parts.database.reading() as db:
         batch = batches.get_batch(db, caller.project_id, batch_id)
     items = BatchItems(parts.database, batch_id)
+    about = {"batch_id": batch.id, "batch": batch.name, **batch.about}
+    fetch = parts.storage.open
     match form:
         case Format.FILES:
-            about = {"batch_id": batch.id, "batch": batch.name, **batch.about}
-            stream = tar_of(items, parts.storage.open, about, batch.created_at)
-            return answer(stream, f"{batch_id}.tar", "application/x-tar")
+            return answer(tar_of(items, fetch, about, batch.created_at), f"{batch_id}.tar", TAR)
+        case Format.IMAGEFOLDER:
+            folder = tar_of(items, fetch, about, batch.created_at, imagefolder(items))
+            return answer(folder, f"{batch_id}.tar", TAR)
+        case Format.WEBDATASET:
+            return answer(webdataset_stream(items, fetch), f"{batch_id}.tar", TAR)
+        case Format.PARQUET:
+            return answer(parquet_stream(items, fetch), f"{batch_id}.parquet", TABLE)
         case Format.JSONL:
             lines = metadata_lines(items, linker(parts.storage, str(request.base_url)))
         case Format.FAILED:

@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 import requests
 
@@ -146,12 +147,14 @@ def test_a_batch_is_priced_and_exported(client: Client, tmp_path: Path) -> None:
 
     archive = client.export(batch["id"], tmp_path / "hares.tar")
     lines = client.export(batch["id"], tmp_path / "hares.jsonl", form="jsonl")
+    table = client.export(batch["id"], tmp_path / "hares.parquet", form="parquet")
 
     assert cost["credits"] == 2 * core["credits"]["most"]
     with tarfile.open(archive) as files:
         assert len([name for name in files.getnames() if name.startswith("00000/")]) == 2
     assert len(lines.read_text().splitlines()) == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["hares.jsonl", "hares.tar"]
+    assert pyarrow.parquet.read_table(table).column("prompt").to_pylist() == ["hare 0", "hare 1"]
+    assert set(tmp_path.iterdir()) == {archive, lines, table}
 
 
 def like(client: Client, session: requests.Session) -> requests.Session:

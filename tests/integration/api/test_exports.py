@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from jobs.dataset import export_files
+from jobs.dataset import Form, export_dataset, export_files
 from jobs.dataset.stored import BatchItems
 from jobs.db import Database
 from jobs.manifest import Expansion, rows
@@ -116,6 +116,52 @@ def test_the_tar_holds_what_an_export_into_a_folder_writes(
     assert json.loads((tmp_path / "streamed/dataset.json").read_bytes())["complete"] is False
 
 
+@pytest.mark.parametrize("form", [Form.WEBDATASET, Form.PARQUET])
+def test_samples_are_streamed_as_one_shard(
+    client: Client,
+    make: JobMaker,
+    batch_id: str,
+    database: Database,
+    bucket: Storage,
+    tmp_path: Path,
+    form: Form,
+) -> None:
+    make(0, outputs=2)
+    make(1, JobState.FAILED, outputs=0)
+    make(2)
+
+    answer = client.get(f"/v1/batches/{batch_id}/export?format={form}")
+
+    about = {"batch_id": batch_id}
+    export_dataset(form, BatchItems(database, batch_id), bucket.open, tmp_path, about)
+    [shard] = [*tmp_path.glob("*.tar"), *tmp_path.glob("*.parquet")]
+    assert answer.content == shard.read_bytes()
+    ending, content_type = {
+        Form.WEBDATASET: ("tar", "application/x-tar"),
+        Form.PARQUET: ("parquet", "application/vnd.apache.parquet"),
+    }[form]
+    assert answer.headers["content-type"] == content_type
+    name = f'filename="{batch_id}.{ending}"'
+    assert name in answer.headers["content-disposition"]
+
+
+def test_a_folder_of_pictures_is_streamed_with_its_card(
+    client: Client, make: JobMaker, batch_id: str
+) -> None:
+    make(0)
+
+    answer = client.get(f"/v1/batches/{batch_id}/export?format=imagefolder")
+
+    with tarfile.open(fileobj=io.BytesIO(answer.content)) as archive:
+        assert archive.getnames() == [
+            "00000/000000-0.png",
+            "metadata.jsonl",
+            "failed.jsonl",
+            "README.md",
+            "dataset.json",
+        ]
+
+
 def test_the_same_batch_is_the_same_tar(client: Client, make: JobMaker, batch_id: str) -> None:
     make(0, outputs=3)
 
@@ -178,7 +224,7 @@ def test_a_batch_without_rows_is_an_empty_dataset(client: Client, batch_id: str)
     assert answers["jsonl"].content == b""
 
 
-FORMS = ("files", "jsonl", "failed")
+FORMS = ("files", "imagefolder", "webdataset", "parquet", "jsonl", "failed")
 
 
 def test_an_unknown_format_is_refused_with_those_that_there_are(
