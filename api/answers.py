@@ -221,6 +221,11 @@ class Usage(BaseModel):
     paused_by: list[str] = Field(
         description="What keeps jobs from being started: all, project, credentials."
     )
+    workers: int | None = Field(description="That are there; null while nobody knows.")
+    probe_at: datetime | None = Field(
+        description="Answers to paid calls were lost one after the other: until one comes, a "
+        "single call is tried at this time. Null while all is well."
+    )
     limits: LimitsAnswer
 
 
@@ -234,6 +239,9 @@ class CredentialAnswer(BaseModel):
     paused_at: datetime | None
     stopped_at: datetime | None
     stop_reason: str | None
+    frozen_until: datetime | None = Field(
+        description="The API has locked the key out (429) until then; it goes on by itself."
+    )
 
 
 class Balance(BaseModel):

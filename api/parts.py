@@ -12,6 +12,7 @@ from api.gathering import Gathering
 from api.meter import Meter
 from api.nudger import Nudger
 from api.submissions import Submissions
+from api.thumbnails import Thumbnails
 from api.views import JobViews
 from jobs.balances import Balances, Teller
 from jobs.credentials import Keyring
@@ -52,6 +53,7 @@ class Parts:
     views: JobViews
     submissions: Submissions
     bulletin: Bulletin
+    thumbnails: Thumbnails
     uploads: UploadDesk
     #: From where inputs may be fetched.
     policy: Policy
@@ -83,6 +85,7 @@ def build_parts(settings: Settings) -> Parts:
         views=JobViews(database, forecaster),
         submissions=Submissions(database),
         bulletin=Bulletin(database),
+        thumbnails=Thumbnails(storage),
         uploads=UploadDesk(database, storage),
         policy=policy_of(settings),
         signer=open_signer(settings),

@@ -1,16 +1,20 @@
 """`/v1/usage` and `/v1/balance`: what the project has spent, and what is left."""
 
+from datetime import datetime
 from typing import Any
 
+from redis import RedisError
 from starlette.responses import JSONResponse
 
 from api.access import Known, router_for
 from api.answers import Balance, Usage
 from api.parts import Parts, UsesParts
-from jobs import figures, projects, tallies
+from jobs import figures, presence, projects, tallies
+from jobs.errors import LimiterUnavailable
 from jobs.keys import Caller, Scope
-from jobs.public import credential_public, credits_of
+from jobs.public import credential_public, credits_of, when
 from jobs.queue import brakes
+from jobs.queue.breaker import next_probe
 
 router = router_for(Scope.READ, "account")
 
@@ -28,6 +32,7 @@ def usage_of(parts: Parts, caller: Caller) -> dict[str, Any]:
         counts = tallies.counts(db, project_id=project_id)
         terms = projects.terms_of(db, project_id)
         paused_by = brakes.in_the_way(db, project_id)
+        probe_at = next_probe(db, parts.database.now())
     return {
         "project": project_id,
         "jobs": {str(state): number for state, number in counts.by_state.items()},
@@ -35,8 +40,18 @@ def usage_of(parts: Parts, caller: Caller) -> dict[str, Any]:
         "weight": terms.weight,
         "max_in_flight": terms.max_in_flight,
         "paused_by": paused_by,
+        "workers": workers_there(parts),
+        "probe_at": when(probe_at),
         "limits": caller.limits.model_dump(),
     }
+
+
+def workers_there(parts: Parts) -> int | None:
+    """How many workers are there; None while Redis is away."""
+    try:
+        return len(presence.workers_there(parts.redis))
+    except RedisError:
+        return None
 
 
 @router.get("/v1/balance", response_model=Balance)
@@ -44,4 +59,16 @@ def get_balance(parts: UsesParts) -> JSONResponse:
     """The credentials that pay, and the credits they had when they were last asked."""
     rows = parts.balances.known()
     total = credits_of(figures.total_balance(rows))
-    return JSONResponse({"credits": total, "credentials": [credential_public(row) for row in rows]})
+    credentials = [
+        credential_public(row) | {"frozen_until": when(thaw_of(parts, row.id))} for row in rows
+    ]
+    return JSONResponse({"credits": total, "credentials": credentials})
+
+
+def thaw_of(parts: Parts, credential_id: str) -> datetime | None:
+    """When a credential that is locked out may be used again; None also while Redis is away."""
+    try:
+        frozen = parts.limiter.look(credential_id).frozen
+    except LimiterUnavailable:
+        return None
+    return parts.database.now() + frozen if frozen else None

@@ -37,7 +37,7 @@ def up(
     host: Annotated[str, typer.Option(help="Where the API listens.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
 ) -> None:
-    """Run everything that is not running yet, until Ctrl-C: API, worker, dispatcher, beat."""
+    """Run all that is not running yet, until Ctrl-C: API, dashboard, worker, dispatcher, beat."""
     settings = settings_for("up")
     check_place(settings.home, host, port)
     database = prepare(settings)
@@ -52,6 +52,7 @@ def up(
                 print("SANDBOX: STABILITY_API_KEY is not set, so a stand-in plays the API")
             work = "worker and beat run" if running.has_own_worker else "a worker runs already"
             print(f"{origin(host, port)}: {work}; home {settings.home}; Ctrl-C ends")
+            print("open that address in a browser for the dashboard; /docs describes the API")
             if (key := first_key(database)) is not None:
                 print(f"key {key} (shown this once; `darkroom keys create` makes more)")
             sys.stdout.flush()

@@ -384,6 +384,8 @@ def test_usage_counts_the_projects_jobs_and_credits(client: Client, database: Da
         "weight": 1,
         "max_in_flight": None,
         "paused_by": [],
+        "workers": 0,
+        "probe_at": None,
         "limits": {"requests": None, "open_jobs": None, "batch_rows": None, "bytes": None},
     }
 
