@@ -18,6 +18,7 @@ run: $(VENV)/installed ## Make the example's pictures; needs no key
 	$(BIN)/darkroom run examples/prompts.csv --out pictures --yes
 
 test: $(VENV)/installed-dev ## Everything that CI checks
+	$(if $(CI),scripts/install_browser)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 #: A loaded machine may take long; a test that waits so long has failed.
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 40
 #: What the browser says of an answer that the page expects, such as one to a wrong key.
 EXPECTED = "Failed to load resource"
 
@@ -27,19 +27,23 @@ class Visit:
     requests: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
-    def listen(self) -> None:
-        """Note what happens from now on."""
-        self.page.on("request", self._note_request)
-        self.page.on("console", self._note_message)
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
 
-    def _note_request(self, request: "Request") -> None:
+def visit_of(page: "Page") -> Visit:
+    """A visit whose notes are taken from now on."""
+    visit = Visit(page)
+
+    def note_request(request: "Request") -> None:
         if not request.url.startswith("blob:"):
-            self.requests.append(request.url)
+            visit.requests.append(request.url)
 
-    def _note_message(self, message: "ConsoleMessage") -> None:
+    def note_message(message: "ConsoleMessage") -> None:
         if message.type == "error" and not message.text.startswith(EXPECTED):
-            self.faults.append(message.text)
+            visit.faults.append(message.text)
+
+    page.on("request", note_request)
+    page.on("console", note_message)
+    page.on("pageerror", lambda error: visit.faults.append(str(error)))
+    return visit
 
 
 @contextmanager
@@ -62,7 +66,5 @@ def browsing() -> Iterator[Visit]:
         )
         page = browser.new_page()
         page.set_default_timeout(1000 * PATIENCE_SECONDS)
-        visit = Visit(page)
-        visit.listen()
-        yield visit
+        yield visit_of(page)
         browser.close()

@@ -31,7 +31,7 @@ const balanceOf = (signal) =>
   });
 
 function ofWorkers({ workers, jobs }) {
-  const open = total(jobs) - ended(jobs);
+  const open = total(jobs) - ended(jobs) - (jobs.held ?? 0);
   if (workers === null) {
     return [{ text: "Redis does not answer: nothing is sent until it is back.",
       command: "darkroom doctor" }];

@@ -1,0 +1,141 @@
+"""The dashboard in a browser, on an interface behind which nobody works."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.browser import Visit, browsing
+from tests.integration.api.conftest import KeyMaker
+from tests.integration.api.serving import Client
+
+CORE = {"operation": "generate/core", "params": {"prompt": "a hare"}}
+#: What a browser does when another tab comes before this one, and when this one is back.
+TURN = """(isHidden) => {
+  Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """One is enough: the page never sees it."""
+    return sqlite_url
+
+
+@pytest.fixture
+def admin(stranger: Client, make_key: KeyMaker) -> Client:
+    """A caller who may do everything in the project `acme`."""
+    return stranger.with_key(make_key("acme", "admin"))
+
+
+@pytest.fixture
+def visit() -> Iterator[Visit]:
+    """An empty tab."""
+    with browsing() as visit:
+        yield visit
+
+
+def enter(visit: Visit, client: Client, place: str = "") -> None:
+    """Open the page with the caller's key."""
+    visit.page.goto(f"{client.address}/{place}")
+    visit.page.get_by_label("API key").fill(client.headers["authorization"].split()[1])
+    visit.page.get_by_role("button", name="Open").click()
+
+
+def looks(visit: Visit) -> int:
+    """How often the overview was looked up."""
+    return sum("/v1/batches?" in url for url in visit.requests)
+
+
+def create_batch(client: Client, **body: Any) -> str:
+    answer = client.post("/v1/batches", json={"name": "hares", "jobs": [CORE, CORE], **body})
+    return str(answer.json()["id"])
+
+
+def test_what_is_wrong_is_said_and_mended(visit: Visit, admin: Client) -> None:
+    from playwright.sync_api import expect
+
+    page, batch_id = visit.page, create_batch(admin, budget=3)
+    admin.post("/v1/pause")
+    enter(visit, admin)
+    wrong = page.get_by_label("What is wrong now")
+
+    expect(wrong).to_contain_text("No worker is running, so 1 job cannot go on.")
+    expect(wrong).to_contain_text("darkroom worker --beat")
+    wrong.get_by_role("button", name="Resume the project").click()
+    expect(wrong).not_to_contain_text("This project is paused")
+    wrong.get_by_role("link", name="See").click()
+    expect(page).to_have_url(re.compile(f"#/batches/{batch_id}$"))
+    wrong.get_by_role("button", name="Raise the budget").click()
+    page.get_by_role("dialog").get_by_role("spinbutton").fill("6")
+    page.get_by_role("button", name="Set the budget").click()
+    estimate_and_budget = page.get_by_role("definition").filter(has_text="6 credits")
+    expect(estimate_and_budget).to_have_count(2)
+
+    page.get_by_role("button", name="Pause", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("hares paused")
+    page.get_by_role("button", name="Cancel the batch").press("Enter")
+    page.get_by_role("button", name="No, leave it").press("Enter")
+    page.get_by_role("button", name="Cancel the batch").press("Enter")
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the batch").press("Enter")
+    expect(page.get_by_text("2 jobs canceled.")).to_be_visible()
+    assert admin.get(f"/v1/batches/{batch_id}").json()["counts"] == {"canceled": 2}
+    assert visit.faults == []
+
+
+def test_a_key_that_may_only_look_is_told_so(
+    visit: Visit, stranger: Client, make_key: KeyMaker, client: Client
+) -> None:
+    from playwright.sync_api import expect
+
+    batch_id = create_batch(client)
+    enter(visit, stranger.with_key(make_key("acme", "read")), f"#/batches/{batch_id}")
+    visit.page.get_by_role("button", name="Pause").click()
+
+    expect(visit.page.get_by_text("this asks for a key with the scope submit")).to_be_visible()
+
+
+def test_it_stays_true_without_events_and_asks_for_nothing_out_of_sight(
+    visit: Visit, client: Client
+) -> None:
+    from playwright.sync_api import expect
+
+    page = visit.page
+    page.clock.install(time=0)
+    page.route("**/v1/events*", lambda route: route.abort())
+    enter(visit, client)
+    expect(page.get_by_text("reconnecting…")).to_be_visible()
+
+    # Polling: without a single event a new job is there after a while.
+    create_batch(client)
+    page.clock.fast_forward(8000)
+    expect(page.get_by_role("heading", name="hares")).to_be_visible()
+
+    # The stream is back.
+    page.unroute("**/v1/events*")
+    page.clock.fast_forward(60_000)
+    expect(page.get_by_text("live", exact=True)).to_be_visible()
+
+    # A burst of events is one look for each time that the clock allows one.
+    page.clock.pause_at(600_000)
+    before, times = looks(visit), 0
+    for _ in range(20):
+        client.post("/v1/jobs", json=CORE)
+    shown = page.get_by_role("main").get_by_text("22 queued").first
+    while not shown.is_visible():
+        page.clock.run_for(2000)
+        times += 1
+    assert looks(visit) - before <= times + 1
+
+    # Out of sight nothing is asked for, however long; back in sight it is true at once.
+    page.evaluate(TURN, True)
+    client.post("/v1/jobs", json=CORE)
+    before = len(visit.requests)
+    page.clock.run_for(600_000)
+    page.evaluate("fetch('/healthz')")
+    assert visit.requests[before:] == [f"{client.address}/healthz"]
+    page.evaluate(TURN, False)
+    expect(page.get_by_role("main").get_by_text("23 queued").first).to_be_visible()
+    assert visit.faults == []
