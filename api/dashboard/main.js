@@ -17,7 +17,7 @@ let hasMoved = false;
 /** The view of an address such as `#/batches/ID?cursor=C`, and what the address tells it. */
 function route() {
   const [path, search] = location.hash.slice(1).split("?");
-  const [, kind, id] = path.split("/").map(decodeURIComponent);
+  const [, kind, id] = path.split("/");
   const told = Object.fromEntries(new URLSearchParams(search));
   if (kind === "batches" && id) return [batch, { ...told, id }];
   if (kind === "jobs") return id ? [job, { id }] : [jobs, told];
@@ -31,6 +31,7 @@ function go() {
   const isIn = Boolean(key.get());
   door.hidden = isIn;
   for (const id of ["nav", "live", "forget"]) part(id).hidden = !isIn;
+  part("ask").close();
   main.replaceChildren();
   document.title = "Darkroom";
   notice("");

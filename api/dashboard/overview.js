@@ -5,7 +5,7 @@ import { h, sync, unchanged } from "./dom.js";
 import { facts, meter } from "./figures.js";
 import { gallery } from "./pictures.js";
 import { board, look } from "./trouble.js";
-import { credits, ended, number, plural, span, total } from "./words.js";
+import { clock, credits, ended, number, plural, span, total } from "./words.js";
 
 const BATCHES = 10;
 const PICTURES = 12;
@@ -30,7 +30,7 @@ export function overview(page, { cursor }) {
       ["project", usage.project],
       ["jobs", number(total(usage.jobs))],
       ["spent", credits(usage.credits.spent)],
-      ["balance", credits(balance.credits)],
+      ["balance", left(balance)],
       ["workers", String(usage.workers ?? "")],
     ]);
     all.show(usage.jobs);
@@ -43,6 +43,12 @@ export function overview(page, { cursor }) {
     empty.hidden = !(all.hidden && list.hidden);
     if (!empty.hidden && !empty.firstChild) empty.append(...invitation(usage.project));
   });
+}
+
+/** The credits on the keys, and when Stability was last asked. */
+function left({ credits: sum, credentials }) {
+  const [oldest] = credentials.map((key) => key.checked_at).filter(Boolean).sort();
+  return oldest ? `${credits(sum)} at ${clock(oldest)}` : credits(sum);
 }
 
 /** A batch in a few lines. */

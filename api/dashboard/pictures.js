@@ -62,7 +62,7 @@ function tile(job, output) {
   const [kind] = output.content_type.split("/");
   if (kind !== "image") {
     const about = h("small", `${kind}, ${size(output.bytes)}`);
-    return h("li", h("a.file", link, h("b", "▶"), h("span", name), about));
+    return h("li", h("a.file", link, h("b", kind === "video" ? "▶" : "◆"), h("span", name), about));
   }
   const image = h("img", { alt: name, "data-source": `${fileOf(job, output)}/thumbnail` });
   sight.observe(image);

@@ -13,6 +13,7 @@ export const STANDS = [
   ["waiting", ["waiting"]],
 ].map(([name, states]) => ({ name, states, kind: name.replace(" ", "-") }));
 export const STATES = STANDS.flatMap((stand) => stand.states);
+const LINE = 120;
 const ENDED = ["succeeded", "filtered", "failed", "skipped", "canceled"];
 
 export const total = (counts, states = STATES) =>
@@ -76,6 +77,8 @@ export function size(bytes) {
   return `${Math.round(bytes / 1000 ** power)} ${["bytes", "kB", "MB", "GB"][power]}`;
 }
 
-/** What a job is about, in one line. */
-export const title = ({ name, params, operation }) =>
-  name || params.prompt || params.text_prompts?.[0]?.text || operation;
+/** What a job is about, in one line: a prompt may be a page long. */
+export function title({ name, params, operation }) {
+  const text = String(name || params.prompt || params.text_prompts?.[0]?.text || operation);
+  return text.length <= LINE ? text : `${text.slice(0, LINE - 1)}…`;
+}

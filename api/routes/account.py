@@ -1,5 +1,6 @@
 """`/v1/usage` and `/v1/balance`: what the project has spent, and what is left."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -59,16 +60,18 @@ def get_balance(parts: UsesParts) -> JSONResponse:
     """The credentials that pay, and the credits they had when they were last asked."""
     rows = parts.balances.known()
     total = credits_of(figures.total_balance(rows))
+    thaws = thaws_of(parts, [row.id for row in rows])
     credentials = [
-        credential_public(row) | {"frozen_until": when(thaw_of(parts, row.id))} for row in rows
+        credential_public(row) | {"frozen_until": when(thaws.get(row.id))} for row in rows
     ]
     return JSONResponse({"credits": total, "credentials": credentials})
 
 
-def thaw_of(parts: Parts, credential_id: str) -> datetime | None:
-    """When a credential that is locked out may be used again; None also while Redis is away."""
+def thaws_of(parts: Parts, credential_ids: Sequence[str]) -> dict[str, datetime]:
+    """When those that are locked out may be used again; none, while Redis is away."""
+    now = parts.database.now()
     try:
-        frozen = parts.limiter.look(credential_id).frozen
+        frozen = {i: parts.limiter.look(i).frozen for i in credential_ids}
     except LimiterUnavailable:
-        return None
-    return parts.database.now() + frozen if frozen else None
+        return {}
+    return {i: now + wait for i, wait in frozen.items() if wait}
