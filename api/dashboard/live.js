@@ -41,20 +41,25 @@ const visible = (signal) => new Promise((resolve) => {
 /**
  * Call `look(signal)` now, and whenever something happened that it `wants`, until the signal is
  * aborted. `tell(word)` hears how fresh the page is, `seen(error)` how the look went. Returns what
- * asks for a look at once.
+ * asks for a look at once, for somebody who has just pressed a button.
  */
 export function watch(look, { batch, wants = () => true, tell, seen: looked, signal }) {
-  let wake = () => {};
-  let [isStale, isLive] = [true, false];
+  let [wake, rouse] = [() => {}, () => {}];
+  let [isStale, isUrgent, isLive] = [true, false, false];
   const touch = () => {
     isStale = true;
     wake();
+  };
+  const hurry = () => {
+    isUrgent = true;
+    rouse();
+    touch();
   };
 
   async function looking() {
     while (!signal.aborted) {
       await visible(signal);
-      isStale = false;
+      isStale = isUrgent = false;
       const begun = performance.now();
       let error = null;
       try {
@@ -67,7 +72,7 @@ export function watch(look, { batch, wants = () => true, tell, seen: looked, sig
       if (isVain(error)) return;
       // A slow answer means that many wait for theirs.
       const rest = Math.max(GAP, 5 * (performance.now() - begun), 1000 * (error?.retryAfter || 0));
-      await pause(rest, signal);
+      if (!isUrgent) await pause(rest, signal, (end) => (rouse = end));
       if (!isStale) await pause(isLive && !error ? IDLE : POLL, signal, (end) => (wake = end));
     }
   }
@@ -125,7 +130,7 @@ export function watch(look, { batch, wants = () => true, tell, seen: looked, sig
 
   looking();
   listening();
-  return touch;
+  return hurry;
 }
 
 /** The events of a stream as they come, signs of life too; only an unfinished one is kept. */

@@ -55,7 +55,7 @@ def test_a_batch_is_watched_from_its_first_job_to_its_pictures(
         expect(page.get_by_text(re.compile(r"^image/png, \d+"))).to_be_visible()
         page.wait_for_function("document.querySelector('figure img').naturalWidth > 500")
 
-        page.get_by_role("button", name="Forget the key").click()
+        page.get_by_role("button", name="Forget key").click()
         expect(page.get_by_label("API key")).to_be_focused()
         assert page.evaluate("sessionStorage.length + localStorage.length") == 0
     assert visit.faults == []
