@@ -77,13 +77,15 @@ export function ask(what, why, yes, number) {
 /** A button that does something, and says what came of it or what is against it. */
 export function button(label, act, kind = "") {
   const press = async ({ currentTarget: self }) => {
-    self.disabled = true;
+    if (self.ariaBusy === "true") return;
+    // Not disabled: it keeps the focus, and gets it back from a dialog.
+    self.ariaBusy = "true";
     try {
       notice((await act()) || "");
     } catch (error) {
       notice(error.name === "AbortError" ? "" : error.message, true);
     }
-    self.disabled = false;
+    self.ariaBusy = "false";
   };
   return h(`button${kind}`, { type: "button", click: press }, label);
 }

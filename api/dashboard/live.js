@@ -8,7 +8,8 @@ const IDLE = 15000; // Between two looks while nothing happens, for times and ba
 const POLL = 5000; // The same while events cannot be had.
 const SILENCE = 45000; // The stream shows a sign of life every 15 s: after this it is dead.
 const FORGIVEN = 60000; // After a longer break a look is cheaper than all that was missed.
-const SLOWEST = 30000; // Between two tries to be told again.
+const LONGEST = 60000; // A look that takes longer is given up: the way to the server may be dead.
+const SLOWEST = 30000; // Between two tries, however slow the server is or how long it is away.
 
 /** Wait so long, or until `hold` was given a function and that is called; leaves nothing behind. */
 const pause = (ms, signal, hold = () => {}) => new Promise((resolve) => {
@@ -22,8 +23,8 @@ const pause = (ms, signal, hold = () => {}) => new Promise((resolve) => {
   hold(end);
 });
 
-/** Whether the same again will not help: the key is refused, or there is no such thing. */
-const isVain = (error) => [401, 404].includes(error?.status);
+/** Whether the same again will not help: the key may not, or there is no such thing. */
+const isVain = (error) => error?.status >= 400 && error.status < 500 && error.status !== 429;
 
 /** Wait until somebody looks at the tab. */
 const visible = (signal) => new Promise((resolve) => {
@@ -63,15 +64,16 @@ export function watch(look, { batch, wants = () => true, tell, seen: looked, sig
       const begun = performance.now();
       let error = null;
       try {
-        await look(signal);
+        await look(AbortSignal.any([signal, AbortSignal.timeout(LONGEST)]));
       } catch (caught) {
         error = caught;
       }
       if (signal.aborted) return;
       looked(error);
       if (isVain(error)) return;
-      // A slow answer means that many wait for theirs.
-      const rest = Math.max(GAP, 5 * (performance.now() - begun), 1000 * (error?.retryAfter || 0));
+      // A slow answer means that many wait for theirs; a very slow one, that the machine slept.
+      const pace = Math.min(SLOWEST, 5 * (performance.now() - begun));
+      const rest = Math.max(GAP, pace, 1000 * (error?.retryAfter || 0));
       if (!isUrgent) await pause(rest, signal, (end) => (rouse = end));
       if (!isStale) await pause(isLive && !error ? IDLE : POLL, signal, (end) => (wake = end));
     }
@@ -128,6 +130,7 @@ export function watch(look, { batch, wants = () => true, tell, seen: looked, sig
     }
   }
 
+  document.addEventListener("visibilitychange", () => document.hidden || hurry(), { signal });
   looking();
   listening();
   return hurry;

@@ -30,7 +30,8 @@ function go() {
   leaving = new AbortController();
   const isIn = Boolean(key.get());
   door.hidden = isIn;
-  for (const id of ["nav", "live", "forget"]) part(id).hidden = !isIn;
+  for (const id of ["nav", "forget"]) part(id).hidden = !isIn;
+  say(live, "");
   part("ask").close();
   main.replaceChildren();
   document.title = "Darkroom";

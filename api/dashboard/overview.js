@@ -17,7 +17,7 @@ export function overview(page, { cursor }) {
   const empty = h("div.card");
   const list = h("section", h("h2", cursor ? "Older batches" : "Batches"), batches, pages);
   const recent = h("section", h("h2", "Newest pictures"), newest);
-  page.show("Darkroom", wrong, h("h1.unseen", "Overview"), figures, all, empty, list, recent);
+  page.show("Overview", wrong, h("h1.unseen", "Overview"), figures, all, empty, list, recent);
 
   page.watch(async (signal) => {
     const [{ usage, balance, found }, listed, made] = await Promise.all([

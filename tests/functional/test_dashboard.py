@@ -53,7 +53,7 @@ def test_a_batch_is_watched_from_its_first_job_to_its_pictures(
         expect(page.get_by_role("heading", level=1)).to_contain_text(HOSTILE)
         expect(page.get_by_text("The result has arrived. 3 credits charged.")).to_be_visible()
         expect(page.get_by_text(re.compile(r"^image/png, \d+"))).to_be_visible()
-        page.wait_for_function("document.querySelector('figure img').naturalWidth > 500")
+        expect(page.locator("figure img")).not_to_have_js_property("naturalWidth", 0)
 
         page.get_by_role("button", name="Forget key").click()
         expect(page.get_by_label("API key")).to_be_focused()

@@ -13,6 +13,8 @@ from jobs.settings import read_settings
 OPEN = {"/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"}
 #: Opened by the ticket of one upload.
 OPEN |= {"/v1/assets/{asset_id}/content"}
+#: Files that everybody may have; what they show is asked for with a key.
+OPEN |= {"/", "/dashboard/{name}"}
 
 
 APP = create_app(read_settings(_env_file=None))
