@@ -82,9 +82,12 @@ def test_what_is_wrong_is_said_and_mended(visit: Visit, admin: Client) -> None:
 
     page.get_by_role("button", name="Pause", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("hares paused")
-    page.get_by_role("button", name="Cancel the batch").press("Enter")
+    cancel = page.get_by_role("button", name="Cancel the batch")
+    cancel.press("Enter")
     page.get_by_role("button", name="No, leave it").press("Enter")
-    page.get_by_role("button", name="Cancel the batch").press("Enter")
+    expect(cancel).to_have_attribute("aria-busy", "false")
+    expect(cancel).to_be_focused()
+    cancel.press("Enter")
     page.get_by_role("dialog").get_by_role("button", name="Cancel the batch").press("Enter")
     expect(page.get_by_text("2 jobs canceled.")).to_be_visible()
     assert admin.get(f"/v1/batches/{batch_id}").json()["counts"] == {"canceled": 2}
