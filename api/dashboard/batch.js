@@ -9,6 +9,15 @@ import { board, look } from "./trouble.js";
 import { credits, ended, number, plural, span, time, total } from "./words.js";
 
 const PICTURES = 36;
+/** How a batch is exported: label, format, end of the file's name. */
+const EXPORTS = [
+  ["All files (tar)", "files", "tar"],
+  ["imagefolder (tar)", "imagefolder", "imagefolder.tar"],
+  ["WebDataset (tar)", "webdataset", "webdataset.tar"],
+  ["Parquet", "parquet", "parquet"],
+  ["Metadata with links (JSONL)", "jsonl", "jsonl"],
+  ["What failed, to run again (JSONL)", "failed", "failed.jsonl"],
+];
 const FAILURES = 200; // The newest are told apart by their codes.
 
 export function batch(page, { id, cursor }) {
@@ -113,13 +122,10 @@ const failure = ({ code, message, charged, count, of }, href) => h("li.card",
   h("p.faint", `charged: ${charged} · `, h("a", { href }, "see these jobs")));
 
 function downloads(id, path) {
-  const file = (label, format, end) =>
+  const file = ([label, format, end]) =>
     button(label, () => save(`${path}/export?format=${format}`, `${id}.${end}`));
   const url = `${location.origin}${path}/export`;
-  return h("section", h("h2", "Take it with you"), h("div.row",
-    file("All files (tar)", "files", "tar"),
-    file("Metadata with links (JSONL)", "jsonl", "jsonl"),
-    file("What failed, to run again (JSONL)", "failed", "failed.jsonl")),
+  return h("section", h("h2", "Take it with you"), h("div.row", EXPORTS.map(file)),
   h("p.faint", "A very large one in a terminal:"),
   h("pre", `curl -H "Authorization: Bearer $KEY" -o ${id}.tar ${url}`));
 }

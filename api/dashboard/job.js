@@ -91,8 +91,9 @@ function figure(found, output, signal) {
   const { content_type: type, width, height } = output;
   const name = `${found.id}-${output.index}.${output.key.split(".").pop()}`;
   const source = `${fileOf(found, output)}?redirect=false`;
+  const fail = () => media.replaceWith(h("p.trouble", "This browser cannot show it: save it."));
   const media = type.startsWith("image/") ? h("img", { alt: title(found) })
-    : type.startsWith("video/") ? h("video", { controls: "" }) : null;
+    : type.startsWith("video/") ? h("video", { controls: "", error: fail }) : null;
   if (media) {
     load(media, source, signal).then((address) => {
       signal.addEventListener("abort", () => URL.revokeObjectURL(address));

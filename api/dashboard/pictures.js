@@ -38,7 +38,7 @@ function loadNext() {
   }
 }
 
-/** Show a file in an element. A picture's bytes are freed once it is decoded, others by who asks. */
+/** Show a file in an element. A picture's bytes are freed at once, others by who asks for them. */
 export async function load(element, path, signal) {
   const address = URL.createObjectURL(await (await call(path, { signal })).blob());
   element.src = address;

@@ -79,6 +79,7 @@ export function size(bytes) {
 
 /** What a job is about, in one line: a prompt may be a page long. */
 export function title({ name, params, operation }) {
-  const text = String(name || params.prompt || params.text_prompts?.[0]?.text || operation);
+  const text = String(name || params.prompt || params.fields?.prompt
+    || params.text_prompts?.[0]?.text || operation);
   return text.length <= LINE ? text : `${text.slice(0, LINE - 1)}…`;
 }
