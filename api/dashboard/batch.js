@@ -94,7 +94,8 @@ function actions(path, touch, now) {
     !started_at && ["Start", plain("start")],
     started_at && paused_at && ["Resume", plain("resume")],
     started_at && !paused_at && open && ["Pause", plain("pause")],
-    counts.failed && ["Retry what failed", all("retry", "opened again", "Retry what failed?", again)],
+    counts.failed
+      && ["Retry what failed", all("retry", "opened again", "Retry what failed?", again)],
     open && ["Cancel the batch", all("cancel", "canceled", "Cancel the batch?", stop), ".danger"],
   ].filter(Boolean);
 }
@@ -126,6 +127,6 @@ function downloads(id, path) {
     button(label, () => save(`${path}/export?format=${format}`, `${id}.${end}`));
   const url = `${location.origin}${path}/export`;
   return h("section", h("h2", "Take it with you"), h("div.row", EXPORTS.map(file)),
-  h("p.faint", "A very large one in a terminal:"),
-  h("pre", `curl -H "Authorization: Bearer $KEY" -o ${id}.tar ${url}`));
+    h("p.faint", "A very large one in a terminal:"),
+    h("pre", `curl -H "Authorization: Bearer $KEY" -o ${id}.tar ${url}`));
 }

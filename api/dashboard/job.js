@@ -79,7 +79,7 @@ function lines({ events, attempts }) {
     return { key: `event ${id}`, at, text: (VERBS[verb] ?? verb) + charge, note };
   });
   const tried = attempts.map(({ number: n, begun_at, credential_id: by, fate, note }) => ({
-    key: `attempt ${n}`, at: begun_at, text: `Attempt ${n}, paid by ${by}: ${fate}.`, note,
+    key: `attempt ${n}`, at: begun_at, text: `Attempt ${n} with ${by}: ${fate}.`, note,
   }));
   return [...happened, ...tried].sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
 }
