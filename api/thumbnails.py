@@ -14,6 +14,8 @@ from jobs.storage.protocol import Storage
 SIDE = 384
 QUALITY = 75
 CONTENT_TYPE = "image/webp"
+#: What the API makes. Pillow knows others, some of which it hands to programs of this machine.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 #: What is larger is not taken into memory: ten times what the API has ever sent.
 MOST_BYTES = 64 * 1024 * 1024
 MOST_PIXELS = 50_000_000
@@ -44,7 +46,7 @@ def shrunk(content: bytes) -> bytes:
     """The picture with sides of `SIDE` at the most; raises NotFound for what cannot be read."""
     written = BytesIO()
     try:
-        with Image.open(BytesIO(content)) as image:
+        with Image.open(BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise NotFound("the picture is too large for a thumbnail; ask for the output")
             # JPEG can be decoded at a fraction of its size.

@@ -77,8 +77,13 @@ def test_a_small_picture_is_not_enlarged(
 
 @pytest.mark.parametrize(
     ("content", "content_type"),
-    [(b"moving", "video/mp4"), (b"\x89PNG\r\n\x1a\nno more", "image/png"), (b"", "image/png")],
-    ids=["a film", "a damaged picture", "nothing"],
+    [
+        (b"moving", "video/mp4"),
+        (b"\x89PNG\r\n\x1a\nno more", "image/png"),
+        (b"", "image/png"),
+        (picture("EPS"), "image/png"),
+    ],
+    ids=["a film", "a damaged picture", "nothing", "what another program would draw"],
 )
 def test_what_is_no_picture_has_none(
     content: bytes, content_type: str, client: Client, database: Database, settings: Settings
