@@ -29,10 +29,10 @@ def batch(user: Darkroom, name: str, rows: int) -> tuple[object, ...]:
 
 def test_who_stands_by_goes_on_when_the_first_command_ends(player: Darkroom) -> None:
     # Given a run that uses the Redis, the sandbox and the worker of another command
-    with (
-        player.running("up", "--port", free_port()) as up,
-        player.running(*batch(player, "many", ROWS)) as run,
-    ):
+    with ExitStack() as stack:
+        up = stack.enter_context(player.running("up", "--port", free_port()))
+        read_place(up)
+        run = stack.enter_context(player.running(*batch(player, "many", ROWS)))
         assert run.child.stderr is not None
         assert any(f"/{ROWS}" in line for line in run.child.stderr), "it shows how far it is"
         assert run.workers() == []

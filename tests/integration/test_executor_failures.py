@@ -269,7 +269,7 @@ def test_the_death_of_who_stored_untold_is_counted(
     class Killed(BaseException):
         pass
 
-    def dies(*_: object) -> NoReturn:
+    def dies(*_: object, **__: object) -> NoReturn:
         raise Killed
 
     job_id = small.submit()
