@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet
@@ -14,19 +15,35 @@ import requests
 
 from api.client import Darkroom as Client
 from api.client import DarkroomError, Unfinished
+from jobs.db import Database
+from jobs.keys import Scope, create_key
+from jobs.models import new_id
 from tests.functional.darkroom import REPOSITORY, Darkroom
 from tests.functional.manifests import write_picture
 from tests.functional.shop import Shop, open_shop
-from tests.integration.sandbox.caller import Caller
+from tests.integration.sandbox.caller import running
+from tests.servers import redis_server, temporary_folder
 
 CORE = "generate/core"
 
 
+@pytest.fixture(scope="module")
+def installation() -> Iterator[Shop]:
+    """One for all tests of this module."""
+    with temporary_folder() as folder, running() as api, redis_server() as redis_url:
+        user = Darkroom(folder, {}).asking(api)
+        with open_shop(user.having(REDIS_URL=redis_url, DARKROOM_POLL_SECONDS="0.5")) as shop:
+            yield shop
+
+
 @pytest.fixture
-def shop(darkroom: Darkroom, api: Caller, redis_url: str) -> Iterator[Shop]:
-    user = darkroom.asking(api).having(REDIS_URL=redis_url, DARKROOM_POLL_SECONDS="0.5")
-    with open_shop(user) as shop:
-        yield shop
+def shop(installation: Shop) -> Shop:
+    """The installation with the key of a project that nobody else has."""
+    database = Database(installation.darkroom.as_settings.database_address)
+    with database.transaction() as db:
+        key, _ = create_key(db, new_id(), [Scope.READ, Scope.SUBMIT], database.now())
+    database.close()
+    return replace(installation, key=key)
 
 
 @pytest.fixture
