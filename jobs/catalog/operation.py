@@ -288,12 +288,14 @@ class Operation(Value):
     def result_address(self, polls: int) -> str:
         """Where to ask for a result, after so many polls.
 
-        Where nobody has said it, the address that serves all results and one made like the
-        documented ones take turns.
+        Of a path that nobody knows, the address that serves all results takes turns with the one
+        that the caller gave, who may be wrong, or with one made like the documented ones.
         """
-        if self.result_path is not None:
+        if self.mode != "either" and self.result_path is not None:
             return self.result_path
-        return (ANY_RESULT, made_address(self.path))[polls % 2]
+        if self.result_path in (None, ANY_RESULT):
+            return (ANY_RESULT, made_address(self.path))[polls % 2]
+        return (self.result_path, ANY_RESULT)[polls % 2]
 
     def price_of(self, params: Mapping[str, Any]) -> int:
         """What one successful call with these (clean) params costs, in thousandths of a credit."""

@@ -16,7 +16,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
-from jobs.catalog.operation import Operation
+from jobs.catalog.operation import ANY_RESULT, Operation
 from jobs.sessions import Session
 from jobs.stability.form import Body
 
@@ -186,10 +186,11 @@ class StabilityClient:
         Raises what requests raises.
         """
         path = operation.result_address(polls)
+        accept = accept_poll(operation, path)
         with told_by_requests():
             response = self._free.get(
                 self._host + path.format(id=quote(result_id, safe="")),
-                headers={"authorization": f"Bearer {key}", "accept": accept_poll(operation)},
+                headers={"authorization": f"Bearer {key}", "accept": accept},
                 timeout=(CONNECT_SECONDS, POLL_SECONDS),
                 stream=True,
                 allow_redirects=False,
@@ -240,11 +241,15 @@ def accept_create(operation: Operation) -> str:
     return "image/*" if operation.media == "image" else "*/*"
 
 
-def accept_poll(operation: Operation) -> str:
-    """What the poll is asked to answer with; the common address takes only this."""
-    if operation.accept is not None:
-        return operation.accept
-    return "video/*" if operation.media == "video" else "*/*"
+def accept_poll(operation: Operation, path: str) -> str:
+    """What a poll of this address is asked to answer with: each takes JSON, and one thing else.
+
+    The common address takes any media by one name, the others only their own, so that JSON is all
+    that is taken where nobody knows the media.
+    """
+    if path == ANY_RESULT:
+        return "*/*"
+    return "application/json" if operation.media == "any" else f"{operation.media}/*"
 
 
 class Arrival:

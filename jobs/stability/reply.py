@@ -166,7 +166,7 @@ def read_poll(
         return NotDone()
     if is_media(operation, status, headers.get("content-type", "")):
         return Media()
-    if status == 404 and operation.mode == "either" and operation.result_path is None:
+    if status == 404 and operation.mode == "either":
         return Elsewhere()
     if status == 404:
         return Gone(_error("result_unknown", status, told, "ours", "yes"))

@@ -12,7 +12,7 @@ from jobs.stability.client import StabilityClient
 from jobs.stability.sandbox.submission import BLURRED_WORD, REFUSED_WORD
 from tests.integration.sandbox.caller import picture
 from tests.integration.workshop import Workshop
-from tests.sockets import Caller, scripted
+from tests.sockets import Caller, header, scripted
 from workers.maintenance.sweeper import sweep_spool
 
 PICTURE, LATER = "/v2beta/sandbox/picture", "/v2beta/sandbox/later"
@@ -259,6 +259,59 @@ def test_a_paid_result_is_found_at_the_other_address(small: Workshop) -> None:
     assert heads[1].startswith("GET /v2beta/results/abc HTTP/1.1")
     assert heads[2].startswith("GET /v2beta/audio/next/result/abc HTTP/1.1")
     assert stored(small, job_id) == [b"noise"]
+
+
+def documented(served: str, accepts: tuple[str, ...], body: bytes) -> Callable[[Caller], None]:
+    """An API that has a JSON result at one address, and gives it only as its documents say."""
+
+    def script(caller: Caller) -> None:
+        head = caller.read_request()
+        if head.startswith("POST"):
+            caller.answer(200, b'{"id": "abc"}', content_type="application/json")
+        elif not head.startswith(f"GET {served} "):
+            caller.answer(404, b'{"id": "a", "name": "not_found", "errors": ["x"]}')
+        elif header(head, "accept") not in accepts:
+            caller.answer(400, b'{"id": "a", "name": "bad_request", "errors": ["accept: no"]}')
+        else:
+            caller.answer(200, body, content_type="application/json; type=image/png")
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("served", "accepts", "params"),
+    [
+        pytest.param(
+            "/v2beta/results/abc",
+            ("*/*", "application/json"),
+            {"accept": "image/*"},
+            id="at the common address, whatever the call asked for",
+        ),
+        pytest.param(
+            "/v2beta/next/result/abc", ("image/*", "application/json"), {}, id="at its own address"
+        ),
+        pytest.param(
+            "/v2beta/results/abc",
+            ("*/*", "application/json"),
+            {"result_path": "/v2beta/next/reslut/{id}"},
+            id="where a mistyped address does not lead",
+        ),
+    ],
+)
+def test_a_paid_result_is_fetched_from_whichever_address_has_it(
+    small: Workshop, served: str, accepts: tuple[str, ...], params: dict[str, str]
+) -> None:
+    image = picture(96, 64)
+    body = json.dumps({"image": base64.b64encode(image).decode(), "seed": 7}).encode()
+    with scripted(documented(served, accepts, body)) as server:
+        small.r.client = StabilityClient(server.address)
+        job_id = asked(small, "/v2beta/next", **params)
+
+        for _ in range(3):
+            small.work()
+
+    assert (small.job(job_id).state, small.job(job_id).seed) == ("succeeded", 7)
+    assert stored(small, job_id) == [image]
 
 
 def test_an_answer_that_a_lost_worker_left_in_the_spool_is_used_and_not_paid_again(

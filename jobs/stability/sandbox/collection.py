@@ -5,15 +5,23 @@ import time
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from jobs.catalog.operation import ANY_RESULT
 from jobs.stability.refusals import NO_GENERATION
 from jobs.stability.sandbox.answers import media_answer
 from jobs.stability.sandbox.books import Accepted
 from jobs.stability.sandbox.delivery import GARBAGE, Delivery
 from jobs.stability.sandbox.generation import injected
 from jobs.stability.sandbox.ledger import Account
+from jobs.stability.sandbox.plan import Plan
 from jobs.stability.sandbox.problems import problem
 from jobs.stability.sandbox.protocol import wire_of
 from jobs.stability.sandbox.stage import Stage
+
+
+def acceptable_at(path: str, plan: Plan) -> tuple[str, str]:
+    """What the documents let a poll of this address ask for: the bytes, or JSON around them."""
+    is_common = path.startswith(ANY_RESULT.format(id=""))
+    return "*/*" if is_common else f"{plan.media}/*", "application/json"
 
 
 class Collection:
@@ -33,6 +41,10 @@ class Collection:
             name, sentence = NO_GENERATION
             return Delivery(problem(path, 404, name=name, errors=(sentence,)))
         is_ready = time.time() >= accepted.ready_at
+        takes = acceptable_at(path, accepted.plan)
+        if request.headers.get("accept", takes[0]).lower() not in takes:
+            sentence = f"accept: must be one of {', '.join(takes)}"
+            return Delivery(problem(path, 400, errors=(sentence,)))
         fault = self._stage.faults.draw_for_poll(accepted.operation, is_ready=is_ready)
         if fault:
             account.counts.faults[f"poll-{fault}"] += 1

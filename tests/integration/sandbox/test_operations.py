@@ -10,6 +10,7 @@ from PIL import Image
 
 from jobs.catalog.loader import addressed
 from jobs.catalog.operation import Kind, Operation, Parameter
+from jobs.stability.client import accept_poll
 from jobs.stability.sandbox.video import FRAMES
 from tests.integration.sandbox.caller import Caller, picture
 
@@ -72,7 +73,9 @@ def test_every_operation_is_served_and_charged(api: Caller, name: str) -> None:
     assert answer.status_code == 200, answer.text
     if operation.mode == "async":
         assert operation.result_path
-        answer = api.get(operation.result_path.format(id=answer.json()["id"]))
+        address = operation.result_path
+        accept = accept_poll(operation, address)
+        answer = api.get(address.format(id=answer.json()["id"]), accept=accept)
     if operation.is_v1:
         content = b64decode(answer.json()["artifacts"][0]["base64"])
     else:

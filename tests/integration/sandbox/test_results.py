@@ -9,11 +9,22 @@ def test_a_result_is_in_progress_until_it_is_ready(start: Callable[..., Caller])
     api = start("--async-latency", "0.5")
     result_id = api.start_video()
 
-    early = api.get(f"{VIDEO}/result/{result_id}")
+    early = api.get(f"{VIDEO}/result/{result_id}", accept="video/*")
 
     assert early.status_code == 202
     assert early.json() == {"id": result_id, "status": "in-progress"}
-    wait_for(lambda: api.get(f"{VIDEO}/result/{result_id}").status_code == 200)
+    wait_for(lambda: api.get(f"{VIDEO}/result/{result_id}", accept="video/*").status_code == 200)
+
+
+def test_each_address_gives_what_the_documents_say_and_refuses_all_else(api: Caller) -> None:
+    result_id = api.start_video()
+
+    def status(address: str, accept: str) -> int:
+        return api.get(f"{address}/{result_id}", accept=accept).status_code
+
+    asked = ("*/*", "video/*", "application/json")
+    assert [status("/v2beta/results", accept) for accept in asked] == [200, 400, 200]
+    assert [status(f"{VIDEO}/result", accept) for accept in asked] == [400, 200, 200]
 
 
 def test_any_result_is_served_by_the_common_address(api: Caller) -> None:

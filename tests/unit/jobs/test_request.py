@@ -12,7 +12,7 @@ from jobs.catalog.validate import clean
 from jobs.queue.intake import priced
 from jobs.stability.client import accept_create, accept_poll
 from jobs.stability.form import InputFile, address, build
-from jobs.stability.reply import Elsewhere, Gone, Media, NotDone, Rejected, Ticket, Unclear
+from jobs.stability.reply import Elsewhere, Media, NotDone, Rejected, Ticket, Unclear
 from jobs.stability.reply import read_create as judge
 from jobs.stability.reply import read_poll as judge_poll
 from jobs.stability.sandbox.made_up import made_up
@@ -187,8 +187,25 @@ def test_a_json_body_keeps_kinds_and_depth() -> None:
 def test_the_caller_says_what_the_answer_is_to_be() -> None:
     plain, told = REQUEST.called_with(NEXT), REQUEST.called_with({**NEXT, "accept": "audio/*"})
 
-    assert (accept_create(plain), accept_poll(plain)) == ("*/*", "*/*")
-    assert (accept_create(told), accept_poll(told)) == ("audio/*", "audio/*")
+    assert accept_create(plain) == "*/*"
+    assert accept_create(told) == "audio/*"
+
+
+@pytest.mark.parametrize(
+    ("name", "accepts"),
+    [
+        ("request", ["*/*", "application/json"]),
+        ("image-to-video", ["video/*"]),
+        ("upscale/creative", ["*/*"]),
+        ("v2alpha/stable-image/upscale", ["image/*"]),
+    ],
+)
+def test_a_poll_asks_for_what_its_address_takes(name: str, accepts: list[str]) -> None:
+    polled = operation(name).called_with({**NEXT, "accept": "audio/*"})
+
+    assert [
+        accept_poll(polled, polled.result_address(polls)) for polls in range(len(accepts))
+    ] == accepts
 
 
 @pytest.mark.parametrize(
@@ -262,16 +279,24 @@ def test_a_poll_shows_whether_the_result_is_there(
     assert type(judge_poll(REQUEST.called_with(NEXT), status, headers, body)) is kind
 
 
-def test_a_404_is_believed_only_where_the_caller_said_that_results_are_fetched() -> None:
-    assert type(judge_poll(REQUEST.called_with(TOLD), 404, JSON, b"{}")) is Gone
+def test_a_404_is_no_end_even_where_the_caller_said_that_results_are_fetched() -> None:
+    assert type(judge_poll(REQUEST.called_with(TOLD), 404, JSON, b"{}")) is Elsewhere
 
 
-def test_results_are_looked_for_in_turn_unless_the_caller_says_where_they_are() -> None:
-    plain, told = REQUEST.called_with(NEXT), REQUEST.called_with(TOLD)
+COMMON, MADE = "/v2beta/results/{id}", f"{NEXT['path']}/result/{{id}}"
 
-    assert [plain.result_address(polls) for polls in range(3)] == [
-        "/v2beta/results/{id}",
-        f"{NEXT['path']}/result/{{id}}",
-        "/v2beta/results/{id}",
-    ]
-    assert {told.result_address(polls) for polls in range(3)} == {TOLD["result_path"]}
+
+@pytest.mark.parametrize(
+    ("told", "addresses"),
+    [
+        (None, [COMMON, MADE, COMMON]),
+        (COMMON, [COMMON, MADE, COMMON]),
+        (TOLD["result_path"], [TOLD["result_path"], COMMON, TOLD["result_path"]]),
+    ],
+)
+def test_results_are_looked_for_in_turn(told: str | None, addresses: list[str]) -> None:
+    params = NEXT if told is None else {**NEXT, "result_path": told}
+
+    polled = REQUEST.called_with(params)
+
+    assert [polled.result_address(polls) for polls in range(3)] == addresses
