@@ -239,7 +239,7 @@ def bytes_lost(r: Resources, operation: Operation, claim: Claim) -> Outcome:
 def damaged(r: Resources, operation: Operation, claim: Claim, message: str) -> Outcome:
     """The bytes came whole, and are not the media announced."""
     error = JobError(
-        code="bad_media",
+        code="unusable_answer" if operation.mode == "either" else "bad_media",
         message=message,
         error_class="provider",
         retryable=True,

@@ -23,13 +23,14 @@ MOST_ANSWERS = 200
 #: Until the first probe, doubled after each that is lost, up to the longest.
 FIRST_PROBE = timedelta(seconds=10)
 LONGEST_PROBE = timedelta(minutes=5)
-#: A worker that died tells nothing about the API, however many calls it had in flight.
-OUR_FAULT = "worker_lost"
+#: A worker that died tells nothing about the API, however many calls it had in flight; nor does an
+#: answer that came whole, of a path that nobody knows, and cannot be used.
+TELL_NOTHING = ("worker_lost", "unusable_answer")
 
 #: Built once, as it is asked before every paid call.
 LOSSES = (
     select(ATTEMPT.c.begun_at, ATTEMPT.c.uncertain_at)
-    .where(ATTEMPT.c.uncertain_at > bindparam("since"), ATTEMPT.c.note != OUR_FAULT)
+    .where(ATTEMPT.c.uncertain_at > bindparam("since"), ATTEMPT.c.note.not_in(TELL_NOTHING))
     .order_by(ATTEMPT.c.uncertain_at.desc())
     .limit(MOST_LOSSES)
 )

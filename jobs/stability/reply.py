@@ -133,8 +133,8 @@ def read_create(
         return Ticket(result_id)
     if operation.mode != "async" and is_media(operation, status, headers.get("content-type", "")):
         return Media()
-    if status in {200, 202}:
-        return Unclear(_unexpected(status, headers, body))
+    if 200 <= status < 300:
+        return Unclear(_unexpected(operation, status, headers, body))
     if status == 401:
         return KeyStopped("key", _error("bad_key", status, told, "billing", "no", retryable=True))
     if status == 402:
@@ -255,10 +255,12 @@ def storable(text: str) -> str:
     return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
-def _unexpected(status: int, headers: Mapping[str, str], body: bytes) -> JobError:
+def _unexpected(
+    operation: Operation, status: int, headers: Mapping[str, str], body: bytes
+) -> JobError:
     kind = headers.get("content-type", "no content type")
     return JobError(
-        code="unexpected_answer",
+        code="unusable_answer" if operation.mode == "either" else "unexpected_answer",
         message=storable(
             f"The API answered {status} with {kind}, which is no result; it began with "
             f"{body[:80]!r}."

@@ -69,8 +69,9 @@ def test_what_was_in_flight_when_it_opened_is_no_probe(db: Connection) -> None:
     assert breaker.next_probe(db, NOW) == NOW + FIRST_PROBE
 
 
-def test_a_worker_that_dies_does_not_open_it(db: Connection) -> None:
-    lose(db, 60, NOW, note=breaker.OUR_FAULT)
+@pytest.mark.parametrize("note", ["worker_lost", "unusable_answer"])
+def test_what_tells_nothing_about_the_api_does_not_open_it(db: Connection, note: str) -> None:
+    lose(db, 60, NOW, note=note)
 
     assert breaker.next_probe(db, NOW) is None
 

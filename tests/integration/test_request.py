@@ -4,10 +4,12 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
+from jobs.queue.breaker import OPENS_AT
 from jobs.stability.client import StabilityClient
 from jobs.stability.sandbox.submission import BLURRED_WORD, REFUSED_WORD
 from tests.integration.sandbox.caller import picture
@@ -159,9 +161,9 @@ def test_a_blurred_picture_is_filtered_and_charged(small: Workshop) -> None:
         ("*/*", "truncate", "answer_lost"),
         ("application/json", "truncate", "answer_lost"),
         ("*/*", "reset-after-charge", "answer_lost"),
-        ("*/*", "garbage", "bad_media"),
-        ("application/json", "garbage", "bad_media"),
-        ("*/*", "wrong-type", "unexpected_answer"),
+        ("*/*", "garbage", "unusable_answer"),
+        ("application/json", "garbage", "unusable_answer"),
+        ("*/*", "wrong-type", "unusable_answer"),
         ("*/*", "status-502", "gateway_error"),
     ],
 )
@@ -259,6 +261,37 @@ def test_a_paid_result_is_found_at_the_other_address(small: Workshop) -> None:
     assert heads[1].startswith("GET /v2beta/results/abc HTTP/1.1")
     assert heads[2].startswith("GET /v2beta/audio/next/result/abc HTTP/1.1")
     assert stored(small, job_id) == [b"noise"]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body"),
+    [
+        (200, "text/plain", b"a hare"),
+        (201, "application/json", b'{"caption": "a hare"}'),
+        (200, "image/png", b"noise"),
+    ],
+)
+def test_a_path_whose_answers_cannot_be_used_stops_no_other_job(
+    small: Workshop, status: int, kind: str, body: bytes
+) -> None:
+    # Given as many jobs as may well open the breaker by two calls each,
+    answer = partial(Caller.answer, status=status, body=body, content_type=kind)
+    script, _ = answering(*[answer] * 2 * OPENS_AT)
+    with scripted(script) as server:
+        api, small.r.client = small.r.client, StabilityClient(server.address)
+        odd = [asked(small, "/v2beta/caption") for _ in range(OPENS_AT)]
+        small.work()
+        small.work()
+        small.r.client = api
+
+    # when another job comes,
+    other = small.submit()
+    small.work()
+
+    # then only the odd ones are held.
+    assert {small.job(job_id).held_for for job_id in odd} == {"uncertain"}
+    assert {small.job(job_id).error["code"] for job_id in odd} == {"unusable_answer"}
+    assert small.job(other).state == "succeeded"
 
 
 def documented(served: str, accepts: tuple[str, ...], body: bytes) -> Callable[[Caller], None]:

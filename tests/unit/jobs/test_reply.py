@@ -187,6 +187,7 @@ def test_a_success_that_is_no_result_is_unclear(
 
     assert isinstance(reply, Unclear)
     assert reply.error.charged == "unknown"
+    assert reply.error.code == ("unexpected_answer" if status >= 200 else "gateway_error")
 
 
 def test_the_sentences_of_the_api_are_kept() -> None:
