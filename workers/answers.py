@@ -27,6 +27,7 @@ from jobs.polling import growing_delay
 from jobs.queue.moves import Claim
 from jobs.stability import reply
 from jobs.stability.client import Arrival
+from workers.blame import blame_job
 from workers.resources import Resources
 
 #: Larger answers are refused: Stability's largest are pictures of 16 megapixels.
@@ -61,6 +62,8 @@ def read_create(
             freeze(r, claim)
             return TryAgain(error, r.settings.freeze, spends_try=False)
         case reply.KeyStopped(reason=reason, error=error):
+            if operation.mode == "either" and (again := blame_job(r, claim, reason, error)):
+                return again
             stop_credential(r, claim, reason)
             if r.keyring.usable():
                 return TryAgain(error, timedelta(0), spends_try=False)

@@ -172,7 +172,8 @@ def read_poll(
         return Gone(_error("result_unknown", status, told, "ours", "yes"))
     if status == 429:
         return Throttled(_error("rate_limited", status, told, "rate", "yes", retryable=True))
-    if status == 401:
+    # Where nobody knows the address, it may be closed to a key that is good.
+    if status == 401 and operation.mode != "either":
         return KeyStopped("key", _error("bad_key", status, told, "billing", "yes", retryable=True))
     if status == 200:
         return NotDone(storable(f"answered 200 with {headers.get('content-type', 'no type')}"))

@@ -4,11 +4,13 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 
+from jobs.limiter import permits
 from jobs.queue.breaker import OPENS_AT
 from jobs.stability.client import StabilityClient
 from jobs.stability.sandbox.submission import BLURRED_WORD, REFUSED_WORD
@@ -19,6 +21,8 @@ from workers.maintenance.sweeper import sweep_spool
 
 PICTURE, LATER = "/v2beta/sandbox/picture", "/v2beta/sandbox/later"
 WORDS, ARTIFACTS = "/v2beta/sandbox/words", "/v1/sandbox/artifacts"
+#: What the sandbox gives to a key that it has not seen before.
+CREDITS = 10_000
 ELSEWHERE = "/v2beta/next/result/{id}"
 
 
@@ -292,6 +296,95 @@ def test_a_path_whose_answers_cannot_be_used_stops_no_other_job(
     assert {small.job(job_id).held_for for job_id in odd} == {"uncertain"}
     assert {small.job(job_id).error["code"] for job_id in odd} == {"unusable_answer"}
     assert small.job(other).state == "succeeded"
+
+
+CLOSED = b'{"id": "a", "name": "unauthorized", "errors": ["This beta is not open to you."]}'
+
+
+def closed_beta(balance_status: int) -> Callable[[Caller], None]:
+    """An API that has one path which refuses the key, and answers so about its balance."""
+
+    def script(caller: Caller) -> None:
+        head = caller.read_request()
+        if "/v1/user/balance" in head:
+            caller.answer(balance_status, b'{"credits": 100}', content_type="application/json")
+        elif "/v2beta/closed" in head:
+            caller.answer(401, CLOSED, content_type="application/json")
+        else:
+            caller.answer(200, picture(96, 64), content_type="image/png")
+
+    return script
+
+
+@pytest.fixture
+def in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, no slot is missed."""
+    monkeypatch.setattr(permits, "PUNCTUAL", timedelta(seconds=60))
+
+
+@pytest.mark.usefixtures("in_time")
+def test_a_beta_that_is_closed_to_a_good_key_ends_its_job_and_stops_no_other(
+    small: Workshop,
+) -> None:
+    with scripted(closed_beta(200)) as server:
+        small.r.client = StabilityClient(server.address)
+        closed, other = asked(small, "/v2beta/closed"), small.submit()
+
+        for _ in range(3):
+            small.work()
+            assert small.r.keyring.usable()
+
+    job = small.job(closed)
+    assert (job.state, job.attempts, job.error["code"]) == ("failed", 3, "bad_key")
+    assert job.error["message"] == "This beta is not open to you."
+    assert small.job(other).state == "succeeded"
+
+
+@pytest.mark.usefixtures("in_time")
+def test_a_key_that_is_refused_for_its_balance_too_is_stopped(small: Workshop) -> None:
+    with scripted(closed_beta(401)) as server:
+        small.r.client = StabilityClient(server.address)
+        job_id = asked(small, "/v2beta/closed")
+
+        small.work()
+
+    assert (small.job(job_id).state, small.job(job_id).held_for) == ("held", "funds")
+    assert not small.r.keyring.usable()
+
+
+@pytest.mark.usefixtures("in_time")
+def test_a_refusal_that_nobody_explains_spends_no_try_and_stops_nobody(small: Workshop) -> None:
+    with scripted(closed_beta(503)) as server:
+        small.r.client = StabilityClient(server.address)
+        job_id = asked(small, "/v2beta/closed")
+
+        small.work()
+
+    assert (small.job(job_id).state, small.job(job_id).refusals) == ("queued", 0)
+    assert small.r.keyring.usable()
+
+
+@pytest.mark.usefixtures("in_time")
+@pytest.mark.parametrize(
+    ("stated", "left", "state", "tries"),
+    [
+        pytest.param(0.5, 1, "failed", 3, id="the price is stated too low"),
+        pytest.param(2, 1, "held", 1, id="there is less than that"),
+    ],
+)
+def test_a_402_ends_the_job_only_if_the_key_has_what_it_states(
+    small: Workshop, stated: float, left: float, state: str, tries: int
+) -> None:
+    small.api.post_json("/_sandbox/credits", {"key": small.api.key, "credits": left - CREDITS})
+    job_id = asked(small, PICTURE, credits=stated)
+
+    for _ in range(tries):
+        small.work()
+
+    job = small.job(job_id)
+    assert (job.state, job.attempts, job.error["code"]) == (state, tries, "no_funds")
+    assert bool(small.r.keyring.usable()) == (state == "failed")
+    assert small.charges() == job.charged_milli == 0
 
 
 def documented(served: str, accepts: tuple[str, ...], body: bytes) -> Callable[[Caller], None]:

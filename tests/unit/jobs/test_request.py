@@ -271,6 +271,7 @@ def test_an_answer_shows_whether_it_is_the_result(
         (200, {"content-type": "video/mp4"}, b"", Media),
         (200, {"content-type": "text/html"}, b"<html>", NotDone),
         (404, JSON, b"{}", Elsewhere),
+        (401, JSON, b"{}", NotDone),
     ],
 )
 def test_a_poll_shows_whether_the_result_is_there(
