@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from jobs.catalog.image_header import BadImage, read_header
 from jobs.durable import storage_errors
 from jobs.errors import DarkroomError, StorageError
 
@@ -15,18 +16,25 @@ MOST_PIXELS = 2 * 16_777_216
 #: JPEG is decoded at an eighth of its size: all of the data is read, little is computed.
 DRAFT = (8, 8)
 
-
 #: Kinds of media that are checked.
 CHECKED = frozenset({"image/png", "image/jpeg", "image/webp", "video/mp4", "model/gltf-binary"})
 #: A content type as a header may hold it.
 KIND = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}/[a-z0-9][a-z0-9.+-]{0,120}")
-#: How media begins, as (kind, place, bytes).
+#: How media begins, as (kind, place, bytes); what MP4 is the mother of begins with a brand.
 BEGINNINGS = (
     ("image/png", 0, b"\x89PNG\r\n\x1a\n"),
     ("image/jpeg", 0, b"\xff\xd8\xff"),
     ("image/webp", 8, b"WEBP"),
     ("audio/wav", 8, b"WAVE"),
-    ("video/mp4", 4, b"ftyp"),
+    ("image/avif", 4, b"ftypavif"),
+    ("image/avif", 4, b"ftypavis"),
+    ("image/heic", 4, b"ftyphei"),
+    ("image/heif", 4, b"ftypmif1"),
+    ("audio/mp4", 4, b"ftypM4A"),
+    ("video/mp4", 4, b"ftypM4V"),
+    ("video/mp4", 4, b"ftypiso"),
+    ("video/mp4", 4, b"ftypmp4"),
+    ("video/mp4", 4, b"ftypavc1"),
     ("model/gltf-binary", 0, b"glTF"),
     ("audio/mpeg", 0, b"ID3"),
     ("audio/mpeg", 0, b"\xff\xfb"),
@@ -37,6 +45,10 @@ class BadMedia(DarkroomError):
     """These bytes are not the media that was announced."""
 
     code = "bad_media"
+
+
+class TooLarge(BadMedia):
+    """This picture is larger than any result of the operations that are known."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,8 @@ def kind_of(data: bytes) -> str | None:
 def inspect(path: Path, announced: str, *, any_kind: bool = False) -> MediaFacts:
     """Check the file against its announced content type.
 
-    With `any_kind` what cannot be checked is taken as it is, unless there is nothing of it.
+    With `any_kind` what cannot be checked is taken as it is, unless there is nothing of it, and
+    what is too large to be decoded is only measured.
     Raises BadMedia with the reason, and StorageError if this machine keeps it from being checked.
     """
     kind = announced.partition(";")[0].strip().lower()
@@ -66,7 +79,7 @@ def inspect(path: Path, announced: str, *, any_kind: bool = False) -> MediaFacts
             if any_kind and kind not in CHECKED:
                 return _uninspected(path, kind)
             if kind.startswith("image/"):
-                return _inspect_image(path, kind)
+                return _inspect_image(path, kind, any_size=any_kind)
             if kind.startswith("video/"):
                 return _inspect_mp4(path, kind)
             if kind == "model/gltf-binary":
@@ -79,12 +92,32 @@ def inspect(path: Path, announced: str, *, any_kind: bool = False) -> MediaFacts
 def _uninspected(path: Path, kind: str) -> MediaFacts:
     if path.stat().st_size == 0:
         raise BadMedia("it is empty")
-    # A browser may run what is XML, as SVG is.
-    is_plain = KIND.fullmatch(kind) is not None and "xml" not in kind
+    # A browser may run what is a page, or XML, as SVG is.
+    is_plain = KIND.fullmatch(kind) and "xml" not in kind and not kind.startswith("text/")
     return MediaFacts(kind if is_plain else "application/octet-stream")
 
 
-def _inspect_image(path: Path, kind: str) -> MediaFacts:
+def _inspect_image(path: Path, kind: str, *, any_size: bool) -> MediaFacts:
+    try:
+        return _decode_image(path, kind)
+    except TooLarge:
+        if any_size:
+            return _measure_image(path, kind)
+        raise
+
+
+def _measure_image(path: Path, kind: str) -> MediaFacts:
+    try:
+        with path.open("rb") as file:
+            form, (width, height) = read_header(file, path.stat().st_size)
+    except BadImage as error:
+        raise BadMedia(f"announced as {kind}, but it {error}") from error
+    if kind != f"image/{form}":
+        raise BadMedia(f"announced as {kind}, but it is image/{form}")
+    return MediaFacts(kind, width, height)
+
+
+def _decode_image(path: Path, kind: str) -> MediaFacts:
     try:
         with Image.open(path, formats=("PNG", "JPEG", "WEBP")) as image:
             found = Image.MIME[image.format or ""]
@@ -92,7 +125,7 @@ def _inspect_image(path: Path, kind: str) -> MediaFacts:
             if found != kind:
                 raise BadMedia(f"announced as {kind}, but it is {found}")
             if width * height > MOST_PIXELS:
-                raise BadMedia(f"{width}x{height} is larger than any result of the API")
+                raise TooLarge(f"{width}x{height} is larger than any result of the API")
             if image.format == "PNG":
                 # Every chunk's checksum: as sure as decoding, at a tenth of the cost.
                 image.verify()
@@ -101,6 +134,8 @@ def _inspect_image(path: Path, kind: str) -> MediaFacts:
                 image.load()
     except (BadMedia, MemoryError):
         raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise TooLarge("it is larger than any result of the API") from error
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             # The system's errors have a number, Pillow's own have none.

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import tempfile
+from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 
 from jobs.catalog.operation import Operation
 from jobs.durable import storage_errors
-from jobs.media import BadMedia, kind_of
+from jobs.media import KIND, BadMedia, kind_of
 from jobs.spool import Spooled
 
 #: What a 64-bit integer of a database holds.
@@ -20,7 +21,9 @@ MOST_NUMBER = 2**63 - 1
 #: All metadata of an object in S3 may have 2 KiB.
 LONGEST_TEXT = 200
 #: What the API calls media in JSON, in base64.
-ENVELOPES = ("base64", "image", "video", "audio", "model", "result")
+ENVELOPES = frozenset({"base64", "image", "video", "audio", "model", "result"})
+#: What it tells of media beside it, and is kept when the media is taken out.
+FACTS = frozenset({"id", "seed", "finish_reason", "finishReason"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,10 @@ class Found:
     told: Mapping[str, Any]
 
 
+class BeyondReading(BadMedia):
+    """This is JSON, as far as it was read, and more than Python reads."""
+
+
 @contextmanager
 def pieces(operation: Operation, spooled: Spooled) -> Iterator[list[Piece]]:
     """The outputs in an answer; raises BadMedia, and StorageError.
@@ -59,22 +66,27 @@ def pieces(operation: Operation, spooled: Spooled) -> Iterator[list[Piece]]:
         storage_errors("unpack an answer"),
         tempfile.TemporaryDirectory(dir=spooled.path.parent) as folder,
     ):
-        told = read_json(spooled)
         if operation.is_v1:
-            yield list(written(Path(folder), artifacts(told)))
-        else:
-            yield list(written(Path(folder), media_in(told, kind_in(spooled)))) or [whole(spooled)]
+            yield list(written(Path(folder), artifacts(read_json(spooled))))
+            return
+        try:
+            told = read_json(spooled)
+        except BeyondReading:
+            told = None
+        found = media_in(told, kind_in(spooled))
+        yield list(written(Path(folder), found)) or [whole(spooled, told)]
 
 
-def whole(spooled: Spooled) -> Piece:
-    """The answer itself."""
+def whole(spooled: Spooled, told: Any = None) -> Piece:
+    """The answer itself; if it is JSON it may tell what else the headers do."""
+    facts = ChainMap(*(item for item in (told, *items_in(told)) if isinstance(item, dict)))
     return Piece(
         path=spooled.path,
         content_type=kind_in(spooled),
         sha256=spooled.sha256,
         size=spooled.size,
-        seed=as_int(spooled.facts.get("seed")),
-        finish_reason=as_text(spooled.facts.get("finish_reason")) or "SUCCESS",
+        seed=as_int(facts.get("seed", spooled.facts.get("seed"))),
+        finish_reason=reason_in(facts) or reason_in(spooled.facts) or "SUCCESS",
     )
 
 
@@ -87,8 +99,10 @@ def read_json(spooled: Spooled) -> Any:
     """The JSON of an answer. Raises BadMedia, and what the disk raises."""
     try:
         return json.loads(spooled.path.read_bytes())
-    except (ValueError, RecursionError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise BadMedia("the answer is no readable JSON") from error
+    except (ValueError, RecursionError) as error:
+        raise BeyondReading("the answer is too deep, or has a number that is too long") from error
 
 
 def artifacts(told: Any) -> list[Found]:
@@ -106,22 +120,34 @@ def artifacts(told: Any) -> list[Found]:
 
 def media_in(told: Any, announced: str) -> list[Found]:
     """The media in JSON of an unknown form, in base64; none, unless all of it is understood."""
-    inner = announced.partition("type=")[2].strip()
-    listed = told.get("artifacts") if isinstance(told, dict) else None
-    if listed is None:
-        listed = [told]
-    found = []
-    for item in listed if isinstance(listed, list) else ():
-        names = (n for n in ENVELOPES if isinstance(item, dict) and isinstance(item.get(n), str))
-        try:
-            data = decoded(item[next(names)])
-        except (StopIteration, ValueError):
-            return []
-        kind = kind_of(data) or inner
-        if not kind:
-            return []
-        found.append(Found(data, kind, item))
-    return found
+    is_list = isinstance(told, dict) and told.keys() <= {"artifacts", "id"}
+    found = [taken_out(item, announced) for item in (items_in(told) if is_list else [told])]
+    return [media for media in found if media] if all(found) else []
+
+
+def items_in(told: Any) -> list[Any]:
+    """The artifacts in JSON, if it has a list of them."""
+    artifacts = told.get("artifacts") if isinstance(told, dict) else None
+    return artifacts if isinstance(artifacts, list) else []
+
+
+def taken_out(told: Any, announced: str) -> Found | None:
+    """The medium of an object that has one, and beside it nothing that would be lost."""
+    names = told.keys() - FACTS if isinstance(told, dict) else set()
+    if len(names) != 1 or not names <= ENVELOPES:
+        return None
+    try:
+        data = decoded(told[names.pop()])
+    except (ValueError, TypeError):
+        return None
+    kind = inner_kind(announced) or kind_of(data)
+    return Found(data, kind, told) if data and kind else None
+
+
+def inner_kind(announced: str) -> str | None:
+    """What JSON is announced to hold: `application/json; type=image/png`."""
+    kind = announced.partition("type=")[2].partition(";")[0].strip(' "').lower()
+    return kind if KIND.fullmatch(kind) else None
 
 
 def decoded(text: Any) -> bytes:
@@ -134,15 +160,19 @@ def written(folder: Path, found: Iterable[Found]) -> Iterator[Piece]:
     for index, media in enumerate(found):
         path = folder / str(index)
         path.write_bytes(media.data)
-        reason = media.told.get("finishReason") or media.told.get("finish_reason")
         yield Piece(
             path=path,
             content_type=media.content_type,
             sha256=hashlib.sha256(media.data).hexdigest(),
             size=len(media.data),
             seed=as_int(media.told.get("seed")),
-            finish_reason=as_text(reason) or "SUCCESS",
+            finish_reason=reason_in(media.told) or "SUCCESS",
         )
+
+
+def reason_in(told: Mapping[str, Any]) -> str | None:
+    """Why it ended, by any of the names that the API has for it."""
+    return as_text(told.get("finishReason") or told.get("finish_reason"))
 
 
 def as_int(value: object) -> int | None:

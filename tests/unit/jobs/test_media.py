@@ -139,6 +139,26 @@ def test_a_picture_of_absurd_size_is_bad(path: Path, size: tuple[int, int]) -> N
         inspect(path, "image/png")
 
 
+@pytest.mark.parametrize("size", [(8_000, 6_000), (30_000, 30_000)])
+def test_a_picture_that_is_only_too_large_is_measured_where_anything_is_taken(
+    path: Path, size: tuple[int, int]
+) -> None:
+    path.write_bytes(png_that_claims(*size))
+
+    assert inspect(path, "image/png", any_kind=True) == MediaFacts("image/png", *size)
+
+
+@pytest.mark.parametrize("announced", ["image/png", "image/jpeg"])
+def test_a_large_picture_that_is_cut_off_or_another_is_bad_there_too(
+    path: Path, announced: str
+) -> None:
+    whole = png_that_claims(8_000, 6_000)
+    path.write_bytes(whole[:-20] if announced == "image/png" else whole)
+
+    with pytest.raises(BadMedia):
+        inspect(path, announced, any_kind=True)
+
+
 def test_a_flipped_bit_in_a_png_is_found(path: Path) -> None:
     body = bytearray(WHOLE["image/png"])
     body[len(body) // 2] ^= 1
@@ -167,6 +187,7 @@ def test_whatever_comes_it_is_facts_or_bad_media(
         ("audio/mpeg", "audio/mpeg"),
         ("Application/JSON; charset=utf-8", "application/json"),
         ("image/svg+xml", "application/octet-stream"),
+        ("text/html", "application/octet-stream"),
         ("a b/c", "application/octet-stream"),
     ],
 )

@@ -60,6 +60,28 @@ def test_media_that_only_the_answer_names_is_believed(tmp_path: Path) -> None:
     assert piece.content_type == "audio/flac"
 
 
+@pytest.mark.parametrize(
+    ("brand", "announced", "content_type"),
+    [
+        ("avif", "", "image/avif"),
+        ("heic", "", "image/heic"),
+        ("M4A ", "", "audio/mp4"),
+        ("isom", "", "video/mp4"),
+        ("mif1", "image/avif", "image/avif"),
+        ("mif1", '"IMAGE/AVIF"; q=1', "image/avif"),
+        ("heic", "no type", "image/heic"),
+    ],
+)
+def test_what_is_made_like_an_mp4_is_known_by_its_announcement_and_its_brand(
+    tmp_path: Path, brand: str, announced: str, content_type: str
+) -> None:
+    told = {"result": text(b"\0\0\0\x18ftyp" + brand.encode() + b"\0\0\0\0")}
+
+    (piece,) = found_in(tmp_path, told, f"application/json; type={announced}")
+
+    assert piece.content_type == content_type
+
+
 def test_each_artifact_is_an_output(tmp_path: Path) -> None:
     artifacts = [{"base64": text(PNG), "finishReason": "SUCCESS", "seed": n} for n in (1, 2)]
 
@@ -84,6 +106,12 @@ def test_each_artifact_is_an_output(tmp_path: Path) -> None:
         pytest.param({"artifacts": []}, id="no artifact"),
         pytest.param({"artifacts": "none"}, id="artifacts that are no list"),
         pytest.param({"artifacts": [{"base64": text(PNG)}, {"url": "a"}]}, id="half understood"),
+        pytest.param({"artifacts": [{"base64": text(PNG)}], "cost": 2}, id="more than artifacts"),
+        pytest.param({"image": text(PNG), "caption": "a hare"}, id="a picture and words"),
+        pytest.param({"image": text(PNG), "audio": text(b"ID3")}, id="a picture and a sound"),
+        pytest.param({"image": text(PNG), "mask": text(PNG)}, id="two pictures"),
+        pytest.param({"image": "", "id": "a"}, id="an empty picture"),
+        pytest.param({"video": text(b"\0\0\0\x18ftypcrx raw")}, id="a brand that nobody knows"),
     ],
 )
 def test_json_that_is_not_understood_is_itself_the_output(tmp_path: Path, told: Any) -> None:
@@ -91,6 +119,34 @@ def test_json_that_is_not_understood_is_itself_the_output(tmp_path: Path, told: 
 
     assert (piece.content_type, piece.seed) == ("application/json", 5)
     assert json.loads((tmp_path / "attempt.body").read_bytes()) == told
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"image": None, "finish_reason": "CONTENT_FILTERED", "seed": 7},
+        {"artifacts": [{"base64": None, "finishReason": "CONTENT_FILTERED", "seed": 7}]},
+    ],
+)
+def test_json_without_media_still_says_why_there_is_none(tmp_path: Path, told: Any) -> None:
+    (piece,) = found_in(tmp_path, told)
+
+    assert (piece.content_type, piece.seed) == ("application/json", 7)
+    assert piece.finish_reason == "CONTENT_FILTERED"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"[" * 100_000 + b"]" * 100_000, id="too deep"),
+        pytest.param(b'{"credits": 1' + b"0" * 5000 + b"}", id="a number that is too long"),
+    ],
+)
+def test_json_that_is_more_than_python_reads_is_kept_as_it_came(
+    tmp_path: Path, body: bytes
+) -> None:
+    with pieces(REQUEST, spooled(tmp_path, body)) as (piece,):
+        assert (piece.content_type, piece.size) == ("application/json", len(body))
 
 
 def test_what_calls_itself_json_and_is_none_is_damaged(tmp_path: Path) -> None:
