@@ -15,6 +15,8 @@ from api.access import BODY_BYTES
 from api.bodies import JobBody
 from api.parts import Parts
 from api.problems import fault_of
+from jobs.catalog.fields import mix_params
+from jobs.catalog.loader import catalog
 from jobs.errors import Fault, InvalidJob
 from jobs.ingest import add_rows
 from jobs.inputs import keep_inputs
@@ -72,10 +74,14 @@ def mixed(defaults: Mapping[str, Any], raw: Any) -> Any:
     if not defaults or not isinstance(raw, Mapping):
         return raw
     whole = {**defaults, **raw}
-    for name in MIXED:
-        parts = (defaults.get(name), raw.get(name))
-        if all(isinstance(part, Mapping) for part in parts):
-            whole[name] = {**defaults[name], **raw[name]}
+    name = whole.get("operation")
+    known = catalog().get(name) if isinstance(name, str) else None
+    for group in MIXED:
+        under, over = defaults.get(group), raw.get(group)
+        if isinstance(under, Mapping) and isinstance(over, Mapping):
+            whole[group] = {**under, **over}
+            if known is not None and group == "params":
+                whole[group] = mix_params(known, under, over)
     return whole
 
 

@@ -23,7 +23,7 @@ LONGEST_TEXT = 200
 #: What the API calls media in JSON, in base64.
 ENVELOPES = frozenset({"base64", "image", "video", "audio", "model", "result"})
 #: What it tells of media beside it, and is kept when the media is taken out.
-FACTS = frozenset({"id", "seed", "finish_reason", "finishReason"})
+FACTS = frozenset({"id", "status", "seed", "finish_reason", "finishReason"})
 
 
 @dataclass(frozen=True, kw_only=True)

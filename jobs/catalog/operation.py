@@ -237,6 +237,11 @@ class Operation(Value):
         places = (self.result_path, made_address(self.path))
         return tuple(dict.fromkeys(p for p in places if p != ANY_RESULT))
 
+    @property
+    def fields_name(self) -> str | None:
+        """The parameter that is an object of fields, if there is one."""
+        return next((p.name for p in self.parameters if p.kind is Kind.FIELDS), None)
+
     def parameter(self, name: str) -> Parameter | None:
         """The parameter called `name`, or None."""
         found = next((p for p in self.parameters if p.name == name), None)
@@ -247,9 +252,8 @@ class Operation(Value):
     def _entry(self, name: str) -> Parameter | None:
         """The one entry of an object of fields that `fields.prompt` names."""
         whole, _, entry = name.partition(".")
-        is_entry = any(p.name == whole and p.kind is Kind.FIELDS for p in self.parameters)
-        has_name = bool(entry) and entry.isprintable()
-        return Parameter(name=name, kind=Kind.SCALAR) if is_entry and has_name else None
+        is_entry = whole == self.fields_name and bool(entry) and entry.isprintable()
+        return Parameter(name=name, kind=Kind.SCALAR) if is_entry else None
 
     def file(self, name: str) -> Parameter | None:
         """The file called `name`, or None; it need not be listed where any file is taken."""

@@ -86,7 +86,7 @@ def _plan(operation: Operation, from_text: bool) -> _Plan:
         checks={p.name: check_of(p, from_text=from_text) for p in parameters},
         names=tuple(p.name for p in parameters),
         files=frozenset(p.name for p in parameters if p.kind is Kind.FILE),
-        fields=next((p.name for p in parameters if p.kind is Kind.FIELDS), None),
+        fields=operation.fields_name,
         missing={
             p.name: Fault(field=p.name, code="required", message=_required(operation, p))
             for p in parameters

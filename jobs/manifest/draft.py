@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jobs.catalog.fields import mix_params
 from jobs.catalog.operation import Operation
 from jobs.catalog.text import value_of
 from jobs.catalog.validate import clean
@@ -32,15 +33,10 @@ def draft(
     policy: Policy,
 ) -> tuple[JobRow, tuple[Fault, ...]]:
     """The job, numbered 0, and its faults; with any fault the job is only a sketch."""
-    cells = {**source.cells, **overrides}
-    # An empty override takes the row's value away.
-    cells = {name: value for name, value in cells.items() if value != "" or name not in overrides}
+    said = {name: _override(source, operation, name, text) for name, text in overrides.items()}
+    cells = mix_params(operation, source.cells, said, from_text=source.is_text)
+    cells = {name: value for name, value in cells.items() if value is not None or name not in said}
     raw, inputs, metadata = _sort(operation, cells)
-    if not source.is_text:
-        # Overrides are text even where the row's own cells are values.
-        raw |= {
-            name: _value(operation, name, text) for name, text in overrides.items() if name in raw
-        }
     params, faults = clean(operation, raw, files=inputs.keys(), from_text=source.is_text)
     located, bad_inputs = _inputs(operation, inputs, folder, policy)
     priority, bad_priority = _priority(cells.get(PRIORITY, 0))
@@ -77,8 +73,12 @@ def _sort(
     return params, inputs, metadata
 
 
-def _value(operation: Operation, name: str, text: str) -> Any:
-    parameter = operation.parameter(name)
+def _override(source: SourceRow, operation: Operation, name: str, text: str) -> Any:
+    """What an option says, as the row would; None if it is to take the row's value away."""
+    if text == "":
+        return None
+    # Overrides are text even where the row's own cells are values.
+    parameter = None if source.is_text else operation.parameter(name)
     return text if parameter is None else value_of(text, parameter.kind)
 
 

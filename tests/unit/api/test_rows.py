@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
 from api.rows import ROWS_AT_ONCE, mixed, pieces_of
+from jobs.catalog.loader import operation
+from jobs.catalog.validate import clean
 
 
 def lines_of(chunks: list[bytes]) -> list[bytes]:
@@ -56,3 +59,44 @@ def test_a_rows_own_words_win_over_the_defaults() -> None:
     }
     assert mixed(defaults, 7) == 7
     assert mixed(defaults, {"params": []})["params"] == []
+
+
+@pytest.mark.parametrize(
+    ("default", "own", "fields"),
+    [
+        ({"fields.steps": 20}, {"fields": {"steps": 30}}, {"steps": 30}),
+        ({"fields": {"steps": 20}}, {"fields.steps": 30}, {"steps": 30}),
+        ({"fields": {"steps": 20}}, {"fields": {"prompt": "a"}}, {"steps": 20, "prompt": "a"}),
+        ({"fields": {"steps": 20}}, {"fields.prompt": "a"}, {"steps": 20, "prompt": "a"}),
+        ({"fields": {"steps": 20}}, {"fields": {}}, {"steps": 20}),
+        ({"fields": {"steps": 20}}, {"fields": {"steps": None}}, {}),
+        ({"fields.steps": 20}, {"fields.steps": None}, {}),
+        ({"fields": {"steps": 20}}, {"body": "json"}, {"steps": 20}),
+    ],
+)
+def test_the_fields_of_a_request_are_mixed_one_by_one(
+    default: dict[str, Any], own: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    call = {"path": "/v2beta/next", "credits": 2}
+
+    row = mixed({"operation": "request", "params": {**call, **default}}, {"params": own})
+
+    params, faults = clean(operation("request"), row["params"])
+    assert not faults
+    assert params["fields"] == fields
+
+
+@pytest.mark.parametrize("own", [{"fields": "steps"}, {"fields": [1]}, {"fields.": 1}])
+def test_fields_of_a_wrong_form_are_still_refused(own: dict[str, Any]) -> None:
+    params = {"path": "/v2beta/next", "credits": 2, "fields": {"steps": 20}}
+
+    row = mixed({"operation": "request", "params": params}, {"params": own})
+
+    assert clean(operation("request"), row["params"])[1]
+
+
+@pytest.mark.parametrize("name", [None, 7, [], "unheard-of"])
+def test_rows_of_no_known_operation_are_mixed_all_the_same(name: Any) -> None:
+    row = mixed({"params": {"x": 1}}, {"operation": name, "params": {"y": 2}})
+
+    assert row["params"] == {"x": 1, "y": 2}

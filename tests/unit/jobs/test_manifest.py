@@ -241,6 +241,38 @@ def test_values_set_on_the_command_line_are_text_also_over_jsonl(write: Write) -
     assert job.params == {"prompt": "fox", "seed": 12}
 
 
+REQUESTS = {"path": "/v2beta/next", "credits": "2"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("m.csv", "fields.prompt,fields.steps\nfox,30\n"),
+        ("m.csv", 'fields\n"{""prompt"": ""fox"", ""steps"": 30}"\n'),
+        ("m.jsonl", '{"fields": {"prompt": "fox", "steps": 30}}\n'),
+        ("m.jsonl", '{"fields": {"prompt": "fox"}, "fields.steps": 30}\n'),
+    ],
+)
+@pytest.mark.parametrize(
+    ("said", "fields"),
+    [
+        ({}, {"prompt": "fox", "steps": 30}),
+        ({"fields.steps": "20"}, {"prompt": "fox", "steps": 20}),
+        ({"fields": '{"steps": 20, "style": "x"}'}, {"prompt": "fox", "steps": 20, "style": "x"}),
+        ({"fields.steps": ""}, {"prompt": "fox"}),
+        ({"fields": '{"steps": 20}', "fields.steps": "10"}, {"prompt": "fox", "steps": 10}),
+    ],
+)
+def test_options_replace_the_fields_of_a_request_one_by_one(
+    write: Write, name: str, content: str, said: dict[str, str], fields: dict[str, Any]
+) -> None:
+    expansion = Expansion(operation="request", set={**REQUESTS, **said})
+
+    [job] = jobs_of(write(name, content), expansion)
+
+    assert job.params == {"path": "/v2beta/next", "credits": 2, "fields": fields}
+
+
 def test_an_unknown_option_is_said_once_and_first(write: Write) -> None:
     path = write("m.csv", "prompt\n" + "fox\n" * 150)
     expansion = Expansion(operation="generate/core", set={"promt": "hen"}, matrix={"sed": ("1",)})
