@@ -90,10 +90,10 @@ def export_batch(
         case Format.PARQUET:
             return answer(parquet_stream(items, fetch), f"{batch_id}.parquet", TABLE)
         case Format.JSONL:
-            lines = metadata_lines(items, linker(parts.storage, str(request.base_url)))
+            links = metadata_lines(items, linker(parts.storage, str(request.base_url)))
+            return answer(together(links), f"{batch_id}.jsonl", NDJSON)
         case Format.FAILED:
-            lines = failed_lines(items)
-    return answer(together(lines), f"{batch_id}.{form}.jsonl", NDJSON)
+            return answer(together(failed_lines(items)), f"{batch_id}.failed.jsonl", NDJSON)
 
 
 def answer(stream: Iterator[bytes], name: str, content_type: str) -> StreamingResponse:

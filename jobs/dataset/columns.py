@@ -6,8 +6,9 @@ from typing import Any
 
 from jobs.catalog.loader import catalog
 from jobs.dataset.item import Item, ItemOutput
+from jobs.dataset.names import MEDIA, OTHER, TOGETHER, free_name
 from jobs.dataset.records import columns_of, metadata_record
-from jobs.dataset.shape import Shape, conform, merged, plain_name, settled, shape_of
+from jobs.dataset.shape import Shape, conform, merged, settled, shape_of
 
 #: What every record has.
 FIXED: dict[str, Shape] = {
@@ -23,17 +24,6 @@ FIXED: dict[str, Shape] = {
     "height": "int64",
 }
 
-#: The file itself, by the kind of its content type.
-MEDIA = {"image": "image", "video": "video", "model": "mesh"}
-#: Of a kind that is not known here.
-OTHER = "file"
-
-#: Parameters that are too different to be columns share this one, as JSON.
-TOGETHER = "params"
-
-#: A parameter of this name would clash with one of these.
-TAKEN = frozenset({*MEDIA.values(), OTHER, TOGETHER, "file_name"})
-
 
 @dataclass(frozen=True, slots=True)
 class Columns:
@@ -45,9 +35,7 @@ class Columns:
 
     def record(self, item: Item, output: ItemOutput, file_name: str) -> dict[str, Any]:
         """What is known of one file, with a value, or null, for each column."""
-        record = metadata_record(item, output, file_name)
-        named = {free_name(name): value for name, value in record.items()}
-        named |= {"file_name": file_name, TOGETHER: columns_of(item)}
+        named = metadata_record(item, output, file_name) | {TOGETHER: columns_of(item)}
         return {name: conform(named.get(name), shape) for name, shape in self.shape.items()}
 
 
@@ -85,11 +73,6 @@ def spread(params: Shape) -> dict[str, Shape]:
     if isinstance(params, dict):
         return {free_name(name): shape for name, shape in params.items()}
     return {TOGETHER: params}
-
-
-def free_name(name: str) -> str:
-    """The column of a parameter."""
-    return f"{name}_" if name in TAKEN else plain_name(name)
 
 
 def is_picture(output: ItemOutput) -> bool:

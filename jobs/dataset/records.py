@@ -5,18 +5,19 @@ from typing import Any
 from jobs.catalog.loader import catalog
 from jobs.catalog.operation import MILLI
 from jobs.dataset.item import Item, ItemOutput
+from jobs.dataset.names import free_name
 
 
 def metadata_record(item: Item, output: ItemOutput, file_name: str) -> dict[str, Any]:
     """What is known of one file, its parameters beside it as columns.
 
-    The seed is the one that the API reports; inputs stay together, because a column `image`
-    would clash with the one that Hugging Face makes of the file itself. Empty groups are left
-    out: Parquet has no struct without fields.
+    The seed is the one that the API reports; inputs stay together, and a field `image` gets
+    another name, because it would clash with the column that Hugging Face makes of the file
+    itself. Empty groups are left out: Parquet has no struct without fields.
     """
     record = {
         "file_name": file_name,
-        **columns_of(item),
+        **{free_name(name): value for name, value in columns_of(item).items()},
         "operation": item.operation,
         "name": item.name,
         "row": item.row,

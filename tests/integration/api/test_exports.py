@@ -194,6 +194,7 @@ def test_links_lead_to_the_files(client: Client, make: JobMaker, batch_id: str) 
     lines = [json.loads(line) for line in answer.text.splitlines()]
 
     assert answer.headers["content-type"] == "application/x-ndjson"
+    assert f'"{batch_id}.jsonl"' in answer.headers["content-disposition"]
     assert [line["job_id"] for line in lines] == [made, made]
     assert lines[0]["file_name"] == "00000/000000-0.png"
     for line in lines:
@@ -210,6 +211,7 @@ def test_what_failed_can_be_run_again(
 
     answer = client.get(f"/v1/batches/{batch_id}/export?format=failed")
 
+    assert f'"{batch_id}.failed.jsonl"' in answer.headers["content-disposition"]
     manifest = tmp_path / "failed.jsonl"
     manifest.write_bytes(answer.content)
     assert [row.params["prompt"] for row in rows(manifest, Expansion())] == ["hare 1", "hare 2"]
