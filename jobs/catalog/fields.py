@@ -37,6 +37,11 @@ def mix_params(
     return {**others, whole: {**lower, **upper}}
 
 
+def entry_hint(whole: str, name: str = "NAME") -> str:
+    """What to say to who gives a field as if it were a parameter."""
+    return f"; a field of the API's own is given as {whole}.{name}"
+
+
 def _entries(
     operation: Operation, whole: str, params: Mapping[str, Any], *, from_text: bool
 ) -> dict[str, Any] | None:

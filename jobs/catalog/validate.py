@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from jobs.catalog.checks import Check, check_of
+from jobs.catalog.fields import entry_hint
 from jobs.catalog.operation import Kind, Operation, Parameter
 from jobs.catalog.storable import SHOWN_LENGTH, shown
 from jobs.catalog.suggestion import did_you_mean
@@ -109,7 +110,7 @@ def _unknown(name: Any, names: tuple[str, ...], fields: str | None = None) -> Fa
     field = name if isinstance(name, str) and name.isprintable() else shown(name)
     hint = did_you_mean(field, names)
     if fields is not None and not hint:
-        hint = f"; a field of the API's own is given as {fields}.NAME"
+        hint = entry_hint(fields)
     message = f"is not a parameter of this operation{hint}"
     return Fault(field=field[:SHOWN_LENGTH], code="unknown_parameter", message=message)
 

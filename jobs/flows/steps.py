@@ -73,6 +73,9 @@ def unknown(where: str, step: str, names: Sequence[str]) -> Fault:
 def tie_faults(where: str, tie: Tie, needed: NewJob) -> list[Fault]:
     """Whether the other step gives such an output at all."""
     media = find_operation(needed.operation).media
+    if media == "any":
+        # Only its answer tells, and the worker looks at it.
+        return []
     if media != "image":
         message = f"${tie.step} gives a {media}, and no image"
         return [Fault(field=where, code="not_an_image", message=message)]

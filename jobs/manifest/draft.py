@@ -1,10 +1,11 @@
 """One row and one set of overrides become one job, and all that is wrong with it is found."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jobs.catalog.fields import mix_params
+from jobs.catalog.fields import entry_hint, mix_params
 from jobs.catalog.operation import Operation
 from jobs.catalog.text import value_of
 from jobs.catalog.validate import clean
@@ -20,6 +21,8 @@ from jobs.manifest.values import (
     SourceRow,
 )
 
+#: What is said of a value that is neither a file nor a reference to one.
+NO_FILE = frozenset({"wrong_type", "input_unreadable"})
 #: The column in the database is a 32-bit integer.
 MAX_PRIORITY = 2**31 - 1
 
@@ -90,13 +93,22 @@ def _inputs(
     for name, value in inputs.items():
         if not isinstance(value, str):
             message = "must be the path of a file, or a reference to one"
-            faults.append(Fault(field=name, code="wrong_type", message=message))
+            found: tuple[Fault, ...] = (Fault(field=name, code="wrong_type", message=message),)
         else:
             located[name], found = find_input(
                 operation.name, name, value, folder=folder, policy=policy
             )
-            faults += found
+        faults += [_hinted(operation, fault) for fault in found]
     return located, faults
+
+
+def _hinted(operation: Operation, fault: Fault) -> Fault:
+    """The fault; where no such file is listed it may well be no file that was meant."""
+    is_listed = operation.parameter(fault.field) is not None
+    if is_listed or operation.fields_name is None or fault.code not in NO_FILE:
+        return fault
+    hint = entry_hint(operation.fields_name, fault.field)
+    return replace(fault, message=fault.message + hint)
 
 
 def _priority(value: object) -> tuple[int, tuple[Fault, ...]]:

@@ -72,8 +72,9 @@ class Expansion:
 
 def is_known(operation: Operation, name: str) -> bool:
     """Whether a row of this operation may have a value of this name."""
-    is_parameter = operation.parameter(name) is not None
-    return is_parameter or name in RESERVED or name.startswith(METADATA_PREFIX)
+    if name in RESERVED or name.startswith(METADATA_PREFIX):
+        return True
+    return operation.parameter(name) is not None or operation.file(name) is not None
 
 
 def fingerprint(path: Path, expansion: Expansion) -> str:

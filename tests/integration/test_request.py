@@ -18,6 +18,7 @@ from tests.integration.sandbox.caller import picture
 from tests.integration.workshop import Workshop
 from tests.sockets import Caller, header, scripted
 from workers.maintenance.sweeper import sweep_spool
+from workers.maintenance.waker import wake_waiting_jobs
 
 PICTURE, LATER = "/v2beta/sandbox/picture", "/v2beta/sandbox/later"
 WORDS, ARTIFACTS = "/v2beta/sandbox/words", "/v1/sandbox/artifacts"
@@ -438,6 +439,19 @@ def test_a_paid_result_is_fetched_from_whichever_address_has_it(
 
     assert (small.job(job_id).state, small.job(job_id).seed) == ("succeeded", 7)
     assert stored(small, job_id) == [image]
+
+
+def test_an_output_that_is_no_picture_is_no_input_and_nothing_is_sent(small: Workshop) -> None:
+    words = asked(small, WORDS, body="json")
+    enlarge = small.submit("upscale/fast", params={}, inputs={"image": f"job:{words}"})
+
+    small.work()
+    wake_waiting_jobs(small.r.database)
+    small.work()
+
+    assert small.job(words).state == "succeeded"
+    assert (small.job(enlarge).state, small.job(enlarge).attempts) == ("failed", 0)
+    assert small.job(enlarge).error["code"] == "input_refused"
 
 
 def test_an_answer_that_a_lost_worker_left_in_the_spool_is_used_and_not_paid_again(

@@ -49,6 +49,16 @@ def end(database: Database, job_id: str, state: JobState) -> None:
     wake_waiting_jobs(database)
 
 
+def test_a_step_may_use_what_a_request_gives(client: Client) -> None:
+    call = {"path": "/v2beta/next", "credits": 2}
+    steps = {"draw": {"operation": "request", "params": call}, "enlarge": ENLARGE}
+
+    answer = submit(client, steps)
+
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["needs"] == {"draw": [], "enlarge": ["draw"]}
+
+
 def test_the_jobs_of_a_flow_are_tied_by_their_outputs(client: Client) -> None:
     answer = submit(client, name="a red roof")
 

@@ -21,6 +21,8 @@ from jobs.manifest import Expansion, JobRow, RowFault, check, fingerprint, rows
 Write = Callable[[str, str | bytes], Path]
 
 CORE = Expansion(operation="generate/core")
+#: What every request needs.
+REQUESTS = {"path": "/v2beta/next", "credits": "2"}
 EXAMPLE = Path(__file__).parents[3] / "examples" / "prompts.csv"
 
 
@@ -153,6 +155,32 @@ def test_inputs_are_found_beside_the_manifest_and_references_left_alone(
     assert [job.inputs["image"] for job in jobs] == [str(tmp_path / "fox.png"), *references]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("m.csv", "prompt\na quiet lake\n", "'a quiet lake' cannot be read"),
+        ("m.jsonl", '{"prompt": ["a", "b"]}\n', "must be the path of a file"),
+    ],
+)
+def test_what_looks_like_a_file_of_a_request_may_be_a_field_of_its(
+    write: Write, name: str, content: str, said: str
+) -> None:
+    [line] = faults_of(write(name, content), Expansion(operation="request", set=REQUESTS))
+
+    assert said in line
+    assert line.endswith("; a field of the API's own is given as fields.prompt")
+
+
+def test_a_file_of_any_name_is_set_for_requests(write: Write, tmp_path: Path) -> None:
+    Image.new("RGB", (128, 128)).save(tmp_path / "style.png")
+    path = write("m.csv", "fields.prompt\nfox\n")
+    style = {"style_reference": "style.png"}
+
+    [job] = jobs_of(path, Expansion(operation="request", set={**REQUESTS, **style}))
+
+    assert job.inputs == {"style_reference": str(tmp_path / "style.png")}
+
+
 def test_an_input_that_would_not_be_fetched_is_a_fault_of_its_row(write: Write) -> None:
     path = write(
         "m.csv",
@@ -239,9 +267,6 @@ def test_values_set_on_the_command_line_are_text_also_over_jsonl(write: Write) -
     [job] = jobs_of(path, Expansion(operation="generate/core", set={"seed": "12"}))
 
     assert job.params == {"prompt": "fox", "seed": 12}
-
-
-REQUESTS = {"path": "/v2beta/next", "credits": "2"}
 
 
 @pytest.mark.parametrize(
