@@ -12,6 +12,7 @@ import requests
 from jobs.catalog.loader import addressed
 from jobs.catalog.operation import Kind, Operation, Parameter
 from jobs.catalog.validate import clean
+from jobs.stability.client import accept_poll
 from tests.functional import processes
 from tests.functional.darkroom import DEADLINE_SECONDS, Darkroom
 from tests.functional.shop import Shop, open_counter, open_shop
@@ -121,9 +122,11 @@ def made(caller: Caller, form: Form) -> requests.Response:
     result_id = answer.json()["id"]
     assert len(result_id) == 64
     polls: list[requests.Response] = []
+    address = str(form.operation.result_path)
+    accept = accept_poll(form.operation, address)
 
     def is_ready() -> bool:
-        polls.append(caller.get(str(form.operation.result_path).format(id=result_id)))
+        polls.append(caller.get(address.format(id=result_id), accept=accept))
         assert polls[-1].status_code in {200, 202}, polls[-1].text
         return polls[-1].status_code == 200
 
