@@ -8,7 +8,8 @@
     ├── Conflict               the thing exists, but not in a state that allows this
     │   └── NotUploaded        the file of an announced upload is not there yet
     ├── StorageError           the bucket did not do it; a retry may help
-    │   └── ObjectMissing      it answers, and has no such object
+    │   ├── ObjectMissing      it answers, and has no such object
+    │   └── BatchChanged       an output came whose columns the export does not know
     ├── LimitReached           the key may not do so much; a retry may help
     │   ├── TooManyRequests    in a second
     │   ├── TooManyJobs        that have not ended
@@ -181,6 +182,12 @@ class ObjectMissing(StorageError):
     code = "object_missing"
     status = 410
     retryable = False
+
+
+class BatchChanged(StorageError):
+    """The batch got new columns while it was read; export it again."""
+
+    code = "batch_changed"
 
 
 class AddressRefused(DarkroomError):

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -43,6 +44,19 @@ class Bucket:
             seed=40 + index,
             finish_reason="SUCCESS",
         )
+
+
+class Changing:
+    """Items that are others when they are read again."""
+
+    def __init__(self, *readings: list[Item]) -> None:
+        self._readings = list(readings)
+
+    def __iter__(self) -> Iterator[Item]:
+        reading = self._readings[0]
+        if len(self._readings) > 1:
+            del self._readings[0]
+        return iter(reading)
 
 
 def item(row: int, *outputs: ItemOutput, state: str = "succeeded") -> Item:

@@ -64,6 +64,11 @@ def remarks(summary: Summary, shelf: Shelf) -> Iterator[str]:
     """What of the outputs is not in the dataset, and why."""
     if summary.missing:
         yield f"{summary.missing} files are missing from the bucket: see {shelf.out}/dataset.json"
+    if summary.deferred:
+        yield (
+            f"{summary.deferred:,} files brought columns that came while this was written: "
+            "export again for them"
+        )
     if summary.left_out:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary.left_out.items())
         yield (

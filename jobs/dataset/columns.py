@@ -6,23 +6,10 @@ from typing import Any
 
 from jobs.catalog.loader import catalog
 from jobs.dataset.item import Item, ItemOutput
-from jobs.dataset.names import MEDIA, OTHER, TOGETHER, free_name
+from jobs.dataset.names import FIXED, MEDIA, OTHER, TOGETHER, distinct
 from jobs.dataset.records import columns_of, metadata_record
 from jobs.dataset.shape import Shape, conform, merged, settled, shape_of
-
-#: What every record has.
-FIXED: dict[str, Shape] = {
-    "operation": "string",
-    "name": "string",
-    "row": "int64",
-    "job_id": "string",
-    "seed": "int64",
-    "finish_reason": "string",
-    "credits": "float64",
-    "sha256": "string",
-    "width": "int64",
-    "height": "int64",
-}
+from jobs.errors import BatchChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +18,23 @@ class Columns:
 
     #: Of `MEDIA`, those that some job fills.
     media: tuple[str, ...]
+    #: Of `groups_of` a job, those that are not empty everywhere.
+    groups: dict[str, Shape]
+    #: All columns but those of the file itself.
     shape: Mapping[str, Shape]
 
     def record(self, item: Item, output: ItemOutput, file_name: str) -> dict[str, Any]:
-        """What is known of one file, with a value, or null, for each column."""
-        named = metadata_record(item, output, file_name) | {TOGETHER: columns_of(item)}
-        return {name: conform(named.get(name), shape) for name, shape in self.shape.items()}
+        """What is known of one file, with a value, or null, for each column.
+
+        `BatchChanged` if there is no column for something.
+        """
+        if medium_of(output) not in self.media:
+            raise BatchChanged
+        params, others = spread(conform(groups_of(item), self.groups) or {})
+        known = metadata_record(item, output, file_name)
+        fixed = {name: conform(known[name], shape) for name, shape in FIXED.items()}
+        values = {"file_name": file_name, **params, **fixed, **others}
+        return {name: values.get(name) for name in self.shape}
 
 
 def learn_columns(items: Iterable[Item]) -> Columns:
@@ -44,35 +42,40 @@ def learn_columns(items: Iterable[Item]) -> Columns:
 
     Memory grows with the differences between jobs, not with their number.
     """
-    params: Shape = None
-    inputs: Shape = None
-    metadata: Shape = None
+    groups: dict[str, Shape] = {}
     media: set[str] = set()
     for item in items:
-        params = merged(params, shape_of(columns_of(item)))
-        inputs = merged(inputs, shape_of(item.inputs))
-        metadata = merged(metadata, shape_of(item.metadata))
+        for name, group in groups_of(item).items():
+            groups[name] = merged(groups.get(name), shape_of(group))
         known = catalog().get(item.operation)
         if known and known.media in MEDIA:
             media.add(MEDIA[known.media])
         media.update(medium_of(output) for output in item.outputs)
-    groups = {"inputs": inputs, "metadata": metadata}
+    known_groups = {name: settled(group) for name, group in groups.items() if group}
+    params, others = spread(known_groups)
     return Columns(
         media=tuple(name for name in (*MEDIA.values(), OTHER) if name in media),
-        shape={
-            "file_name": "string",
-            **spread(settled(params or {})),
-            **FIXED,
-            **{name: settled(group) for name, group in groups.items() if group},
-        },
+        groups=known_groups,
+        shape={"file_name": "string", **params, **FIXED, **others},
     )
 
 
-def spread(params: Shape) -> dict[str, Shape]:
-    """A column for each parameter, or one for all."""
+def groups_of(item: Item) -> dict[str, dict[str, Any]]:
+    """What was said of a job, by who may choose the names in it."""
+    return {
+        "params": columns_of(item),
+        "inputs": dict(item.inputs),
+        "metadata": dict(item.metadata),
+    }
+
+
+def spread(groups: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Groups, or their shapes, as columns: one for each parameter or for all, and the others."""
+    params = groups.get("params")
+    others = {name: group for name, group in groups.items() if name != "params"}
     if isinstance(params, dict):
-        return {free_name(name): shape for name, shape in params.items()}
-    return {TOGETHER: params}
+        return {distinct(name): param for name, param in params.items()}, others
+    return {TOGETHER: params} if params else {}, others
 
 
 def is_picture(output: ItemOutput) -> bool:

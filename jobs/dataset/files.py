@@ -16,6 +16,7 @@ from jobs.dataset.item import Item, ItemOutput
 from jobs.dataset.records import metadata_record
 from jobs.dataset.tally import Summary, Tally
 from jobs.dataset.witness import Witnesses, first_come
+from jobs.errors import BatchChanged
 from jobs.storage.keys import extension_of
 
 #: Hugging Face advises at most 10,000 entries in a folder.
@@ -95,7 +96,12 @@ def export_files(
         )
         for item, fetched in stack.enter_context(closing(walk)):
             name = file_name(item, fetched.output)
-            metadata.write(json_line(layout.record(item, fetched.output, name)))
+            try:
+                metadata.write(json_line(layout.record(item, fetched.output, name)))
+            except BatchChanged:
+                # A loader refuses pictures without a line.
+                (out / name).unlink()
+                tally.defer(fetched)
     with told(out):
         if layout.columns:
             write_card(out, card_of(layout.form, layout.columns, about, tally))

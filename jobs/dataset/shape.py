@@ -5,8 +5,11 @@ parameter, or write 1 for 1.0. So all values are looked at, and then written as 
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
+
+from jobs.errors import BatchChanged
 
 #: A type's name as Arrow and Hugging Face write it, a list of one shape, fields, or nothing known.
 Shape: TypeAlias = "str | list[Shape] | dict[str, Shape] | None"
@@ -15,7 +18,11 @@ Shape: TypeAlias = "str | list[Shape] | dict[str, Shape] | None"
 WIDEST = 100
 
 #: Hugging Face's loader takes a text of such a name for the path of a picture, at any depth.
-PATH_ENDS = ("_file_name", "_file_names")
+#: With a `_` behind them they are looked at too, so that no two names become one.
+PATH_NAME = re.compile(r"(.*_)?file_names?_*", re.DOTALL)
+
+#: Whole numbers beyond these have no type but text.
+LEAST_INT, LARGEST_INT = -(2**63), 2**63 - 1
 
 
 def shape_of(value: object) -> Shape:
@@ -26,7 +33,7 @@ def shape_of(value: object) -> Shape:
         case bool():
             return "bool"
         case int():
-            return "int64"
+            return "int64" if LEAST_INT <= value <= LARGEST_INT else "string"
         case float():
             return "float64"
         case Mapping():
@@ -73,22 +80,32 @@ def settled(shape: Shape) -> Shape:
 
 
 def conform(value: Any, shape: Shape) -> Any:
-    """The value as this shape has it; the shape was learned from it, and is settled."""
+    """The value as this settled shape has it; `BatchChanged` if that would lose some of it."""
     # No type can be learned from an empty object, so it may stand among values of any.
     if value is None or value == {}:
         return None
-    if isinstance(shape, dict):
-        named = {plain_name(name): part for name, part in value.items()}
-        return {name: conform(named.get(name), part) for name, part in shape.items()}
-    if isinstance(shape, list):
-        return [conform(part, shape[0]) for part in value]
-    if shape == "float64":
+    match shape, value:
+        case "string", _:
+            return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        case dict(), Mapping():
+            return _conform_fields(value, shape)
+        case list(), list():
+            return [conform(part, shape[0]) for part in value]
+    found = shape_of(value)
+    if shape == "float64" and found == "int64":
         return float(value)
-    if shape == "string" and not isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+    if found != shape:
+        raise BatchChanged
     return value
+
+
+def _conform_fields(value: Mapping[str, Any], shape: dict[str, Shape]) -> dict[str, Any]:
+    named = {plain_name(name): part for name, part in value.items()}
+    if any(part not in (None, {}) for name, part in named.items() if name not in shape):
+        raise BatchChanged
+    return {name: conform(named.get(name), part) for name, part in shape.items()}
 
 
 def plain_name(name: str) -> str:
     """The name, changed where it would have a meaning of its own."""
-    return f"{name}_" if name.endswith(PATH_ENDS) or name == "file_names" else name
+    return f"{name}_" if PATH_NAME.fullmatch(name) else name

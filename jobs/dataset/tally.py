@@ -29,6 +29,8 @@ class Summary:
     missing: int
     #: Outputs that the format does not take, by content type.
     left_out: Mapping[str, int]
+    #: Outputs with columns that came while it was written; the next export takes them.
+    deferred: int
     credits_milli: int
     #: Every job is in a final state, and every output that the format takes is here.
     complete: bool
@@ -45,7 +47,7 @@ class Tally:
         self._missing_count = 0
         self._left_out: Counter[str] = Counter()
         self._types: Counter[str] = Counter()
-        self._files = self._fetched = self._bytes = self._credits_milli = 0
+        self._files = self._fetched = self._bytes = self._credits_milli = self._deferred = 0
 
     def add_job(self, item: Item) -> None:
         """Count a job, its credits and its failure."""
@@ -77,10 +79,18 @@ class Tally:
         """Count an output that the format does not take."""
         self._left_out[output.content_type] += 1
 
+    def defer(self, fetched: Fetched) -> None:
+        """Count an output as one for the next export, and no more as a file."""
+        self._deferred += 1
+        self._files -= 1
+        self._fetched -= fetched.is_new
+        self._bytes -= fetched.output.bytes
+        self._types[fetched.output.content_type] -= 1
+
     @property
     def content_types(self) -> Set[str]:
         """Those of the files in the dataset."""
-        return self._types.keys()
+        return (+self._types).keys()
 
     def summary(self) -> Summary:
         """The sums so far."""
@@ -92,8 +102,9 @@ class Tally:
             bytes=self._bytes,
             missing=self._missing_count,
             left_out=dict(sorted(self._left_out.items())),
+            deferred=self._deferred,
             credits_milli=self._credits_milli,
-            complete=not self._missing_count and FINAL.issuperset(self._states),
+            complete=not (self._missing_count or self._deferred) and FINAL.issuperset(self._states),
         )
 
     def report(self, about: Mapping[str, Any], form: Form) -> dict[str, Any]:
@@ -116,6 +127,7 @@ class Tally:
                 "missing": self._missing_count,
                 "missing_examples": self._missing,
                 "left_out": dict(sorted(self._left_out.items())),
+                "deferred": self._deferred,
             },
             "credits": self._credits_milli / MILLI,
             "failures": failures,

@@ -16,7 +16,8 @@ from jobs.dataset import Form, Item, Summary, export_dataset
 from jobs.dataset.files import imagefolder
 from jobs.dataset.stream import tar_of
 from jobs.dataset.witness import EARLY_LINES
-from tests.datasets import ABOUT, Bucket, failed, files_in, item, lines_of
+from jobs.errors import BatchChanged
+from tests.datasets import ABOUT, Bucket, Changing, failed, files_in, item, lines_of
 
 MADE = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -148,6 +149,44 @@ def test_parameters_that_are_too_many_for_columns_share_one(bucket: Bucket, tmp_
     lines = lines_of(tmp_path / "metadata.jsonl")
     assert [line["params"] for line in lines[:2]] == ['{"p0": 0}', '{"p1": 1}']
     assert "p0" not in lines[0]
+
+
+def test_a_picture_that_brings_a_column_while_the_batch_is_read_is_left_for_the_next_export(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    first, second = item(0, bucket.output("a")), item(1, bucket.output("b"))
+    then = [first, replace(second, params={"prompt": "b", "style": "neon"})]
+
+    summary = export_dataset(
+        Form.IMAGEFOLDER, Changing([first], then), bucket.open, tmp_path, ABOUT
+    )
+
+    assert (summary.files, summary.deferred, summary.complete) == (1, 1, False)
+    # A picture without a line would make the whole folder unreadable.
+    assert {name for name in files_in(tmp_path) if "/" in name} == {"00000/000000-0.png"}
+    assert export(tmp_path, bucket, *then).complete
+    items = Changing([first], then)
+    with pytest.raises(BatchChanged):
+        b"".join(tar_of(items, bucket.open, ABOUT, MADE, imagefolder(items)))
+
+
+def test_words_of_the_loader_are_changed_wherever_they_are(bucket: Bucket, tmp_path: Path) -> None:
+    cat = {"file_name": "cat.jpg"}
+    odd = replace(item(0, bucket.output("a")), metadata=cat | {"list": [cat]}, inputs=cat)
+    asked = {"path": "/v2beta/new", "credits": 1, "fields": {"file_name": "asked"}}
+    odd = replace(odd, operation="request", params=asked)
+
+    export(tmp_path, bucket, odd, item(1, bucket.output("b")))
+
+    first, second = lines_of(tmp_path / "metadata.jsonl")
+    assert (first["file_name"], first["file_name_"]) == ("00000/000000-0.png", "asked")
+    assert first["metadata"] == {
+        "file_name_": "cat.jpg",
+        "list": [{"file_name_": "cat.jpg"}],
+        "set": None,
+    }
+    assert first["inputs"] == {"file_name_": "cat.jpg"}
+    assert (second["file_name"], second["file_name_"]) == ("00000/000001-0.png", None)
 
 
 def test_a_row_that_shows_a_late_column_comes_first(bucket: Bucket, tmp_path: Path) -> None:

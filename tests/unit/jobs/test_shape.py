@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.dataset.shape import WIDEST, Shape, conform, merged, settled, shape_of
+from jobs.errors import BatchChanged
 
 JSON = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
+    | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
     lambda part: (
@@ -37,6 +38,14 @@ JSON = st.recursive(
         pytest.param([{"a": 1}, [1]], "string", id="object and list"),
         pytest.param([{str(n): n} for n in range(WIDEST + 1)], "string", id="too many fields"),
         pytest.param([{"my_file_name": "x"}], {"my_file_name_": "string"}, id="a loader's word"),
+        pytest.param([{"file_name": "x"}], {"file_name_": "string"}, id="a loader's own word"),
+        pytest.param(
+            [{"a_file_name": 1, "a_file_name_": "x"}],
+            {"a_file_name_": "int64", "a_file_name__": "string"},
+            id="a loader's word, changed already",
+        ),
+        pytest.param([[{"file_names": []}]], [{"file_names_": ["string"]}], id="in a list"),
+        pytest.param([1, 2**63], "string", id="too large a number"),
     ],
 )
 def test_a_shape_takes_all_values(values: list[Any], shape: Shape) -> None:
@@ -57,5 +66,31 @@ def test_a_value_that_was_made_to_fit_has_the_shape_of_all(values: list[Any]) ->
     fitting = [conform(value, shape) for value in values]
 
     for value in fitting:
-        assert merged(shape, shape_of(value)) == shape
+        assert has(value, shape)
     assert json.loads(json.dumps(fitting)) == fitting
+
+
+@given(st.lists(JSON, max_size=3), JSON)
+def test_a_value_that_was_not_seen_fits_or_is_refused(values: list[Any], late: Any) -> None:
+    found: Shape = None
+    for value in values:
+        found = merged(found, shape_of(value))
+    shape = settled(found)
+
+    try:
+        fitting = conform(late, shape)
+    except BatchChanged:
+        assert merged(shape, shape_of(late)) != shape
+    else:
+        assert has(fitting, shape)
+
+
+def has(value: Any, shape: Shape) -> bool:
+    """Whether a value is as a table with this shape takes it, down to the fields' names."""
+    if value is None:
+        return True
+    if isinstance(shape, dict):
+        return list(value) == list(shape) and all(has(value[name], shape[name]) for name in shape)
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(has(part, shape[0]) for part in value)
+    return shape_of(value) == shape
