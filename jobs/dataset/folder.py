@@ -44,6 +44,12 @@ def claim(out: Path, about: Mapping[str, Any], form: Form) -> None:
         )
 
 
+def reopen(out: Path) -> None:
+    """Say that the dataset is not complete, until the export that begins has ended."""
+    path = out / ABOUT_FILE
+    write_json(path, json.loads(path.read_bytes()) | {"complete": False})
+
+
 @contextmanager
 def sole_export(out: Path) -> Iterator[None]:
     """Keep other exports out of the folder, on this machine; the kernel ends it with its owner.

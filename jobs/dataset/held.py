@@ -6,32 +6,40 @@ from contextlib import closing, contextmanager
 
 from jobs.dataset.harvest import exported
 from jobs.dataset.item import Item, ItemOutput
+from jobs.dataset.sample import key_of
+from jobs.dataset.shard import Damaged
 from jobs.errors import Conflict
 
 
-class Damaged(Exception):
-    """This shard is not what was written."""
-
-
 class Held:
-    """Samples by key: a million of them take little memory."""
+    """Samples by key: a million of them take little memory.
+
+    A shard that was let go is not counted on any more, but known for what can be had of it.
+    """
 
     def __init__(self, index: sqlite3.Connection) -> None:
         self._index = index
         self._index.execute(
-            "CREATE TABLE held (key TEXT PRIMARY KEY, sha256 TEXT, shard TEXT, is_wanted INT)"
-            " WITHOUT ROWID"
+            "CREATE TABLE held (key TEXT, shard TEXT, sha256 TEXT, is_wanted INT DEFAULT 0,"
+            " is_outdated INT DEFAULT 0, PRIMARY KEY (key, shard)) WITHOUT ROWID"
         )
 
     def add(self, shard: str, samples: Iterable[tuple[str, str]]) -> None:
         """Note a shard's samples, as keys with their sha256, or none of them; raises Damaged."""
-        rows = ((key, sha256, shard) for key, sha256 in samples)
         try:
-            with self._index:
-                self._index.execute("BEGIN")
-                self._index.executemany("INSERT INTO held VALUES (?, ?, ?, 0)", rows)
+            self._insert("INSERT", shard, samples)
         except sqlite3.IntegrityError as error:
-            raise Damaged("it holds what another one holds") from error
+            raise Damaged("it holds a sample twice") from error
+
+    def add_once(self, shard: str, samples: Iterable[tuple[str, str]]) -> None:
+        """Note what can be read of a damaged shard."""
+        self._insert("INSERT OR IGNORE", shard, samples)
+
+    def _insert(self, verb: str, shard: str, samples: Iterable[tuple[str, str]]) -> None:
+        rows = ((key, shard, sha256) for key, sha256 in samples)
+        with self._index:
+            self._index.execute("BEGIN")
+            self._index.executemany(f"{verb} INTO held (key, shard, sha256) VALUES (?, ?, ?)", rows)
 
     def wanted(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items as they pass, each of their outputs marked as one that is to be held."""
@@ -44,19 +52,46 @@ class Held:
             yield item
         self._index.execute("COMMIT")
 
-    def drop(self, shard: str) -> None:
-        """Forget a shard's samples."""
-        self._index.execute("DELETE FROM held WHERE shard = ?", (shard,))
-
-    def stale(self) -> list[str]:
+    def stale(self) -> set[str]:
         """Shards with a sample that nobody wants."""
-        found = self._index.execute("SELECT DISTINCT shard FROM held WHERE is_wanted = 0")
-        return [shard for (shard,) in found]
+        return self._texts("SELECT DISTINCT shard FROM held WHERE NOT is_wanted")
+
+    def doubles(self) -> set[str]:
+        """Shards with a sample that an earlier one holds too."""
+        return self._texts(
+            "SELECT DISTINCT late.shard FROM held AS late JOIN held AS early USING (key)"
+            " WHERE early.shard < late.shard AND NOT early.is_outdated AND NOT late.is_outdated"
+        )
+
+    def let_go(self, shards: Iterable[str]) -> None:
+        """Count on these no more."""
+        self._index.execute("CREATE INDEX IF NOT EXISTS held_by_shard ON held (shard)")
+        self._index.executemany(
+            "UPDATE held SET is_outdated = 1 WHERE shard = ?", ((shard,) for shard in shards)
+        )
 
     def has(self, item: Item, output: ItemOutput) -> bool:
         """Whether some shard holds this very output."""
-        found = self._index.execute("SELECT 1 FROM held WHERE key = ?", (key_of(item, output),))
-        return found.fetchone() is not None
+        key = key_of(item, output)
+        return bool(self._texts("SELECT shard FROM held WHERE key = ? AND NOT is_outdated", key))
+
+    def last_home(self, item: Item, output: ItemOutput) -> str | None:
+        """The outdated shard that this very output is taken from, if there is one."""
+        query = "SELECT min(shard) FROM held WHERE key = ? AND is_wanted"
+        [shard] = self._texts(query, key_of(item, output))
+        return shard
+
+    def at_home_in(self, shard: str) -> set[str]:
+        """The keys of those samples of an outdated shard for which it is the last home."""
+        return self._texts(
+            "SELECT key FROM held AS old WHERE shard = ? AND is_wanted AND NOT EXISTS (SELECT 1"
+            " FROM held WHERE key = old.key"
+            " AND (NOT is_outdated OR is_wanted AND shard < old.shard))",
+            shard,
+        )
+
+    def _texts(self, query: str, *values: str) -> set[str]:
+        return {text for (text,) in self._index.execute(query, values)}
 
 
 @contextmanager
@@ -68,8 +103,3 @@ def new_index() -> Iterator[Held]:
             yield Held(index)
     except sqlite3.OperationalError as error:
         raise Conflict(f"The export's index cannot be written: {error}.") from error
-
-
-def key_of(item: Item, output: ItemOutput) -> str:
-    """A sample's name: unique, without a dot, and sorted as the rows are."""
-    return f"{item.row:09}-{output.index:02}"

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from io import RawIOBase
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from jobs.dataset.columns import Columns, learn_columns
 from jobs.dataset.fetch import OpenOutput
 from jobs.dataset.folder import replacing
 from jobs.dataset.form import Form
-from jobs.dataset.held import Damaged
 from jobs.dataset.item import Item
 from jobs.dataset.sample import passing_samples
-from jobs.dataset.shards import ShardForm
-from jobs.dataset.table import TableShard, schema_of, table
+from jobs.dataset.shard import Damaged, ShardForm
+from jobs.dataset.table import FILE, TableShard, schema_of, table
+from jobs.errors import Conflict
 
 #: Read at once of a shard that is checked.
 CHECKED_ROWS = 16
@@ -33,16 +33,41 @@ def writing(path: Path, columns: Columns) -> Iterator[TableShard]:
 
 def contents(path: Path) -> Iterator[tuple[str, str]]:
     """The keys and sha256 of a shard that is as it was written; raises Damaged."""
+    with (
+        noticing_damage(),
+        pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file,
+    ):
+        if not {"file_name", "sha256"} <= set(file.schema_arrow.names):
+            raise Conflict(f"{path} was not written here; move it elsewhere.")
+        for batch in file.iter_batches(batch_size=CHECKED_ROWS):
+            for row in batch.to_pylist():
+                yield checked(row)
+
+
+def files(path: Path) -> Iterator[tuple[str, bytes]]:
+    """The files in a shard, but for the groups of rows that are torn."""
+    # One wrong byte need not take its whole page along: whoever takes a file looks at its sha256.
+    with suppress(Damaged), noticing_damage(), pyarrow.parquet.ParquetFile(path) as file:
+        media = [field.name for field in file.schema_arrow if field.type == FILE]
+        for group in range(file.num_row_groups):
+            with suppress(Damaged), noticing_damage():
+                for batch in file.iter_batches(CHECKED_ROWS, [group], media):
+                    for row in batch.to_pylist():
+                        yield from ((f["path"], f["bytes"]) for f in row.values() if f)
+
+
+@contextmanager
+def noticing_damage() -> Iterator[None]:
+    """Tell damage, of which there are many signs, from a disk or a memory that fails."""
     try:
-        with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
-            for batch in file.iter_batches(batch_size=CHECKED_ROWS):
-                for row in batch.to_pylist():
-                    yield checked(row)
-    except (pyarrow.ArrowException, OSError, KeyError, TypeError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            # The system's errors have a number, those of the format have none.
+        yield
+    except OSError as error:
+        # The system's errors have a number, those of the format have none.
+        if error.errno is not None:
             raise
-        raise Damaged("it was not written here, or is torn") from error
+        raise Damaged("it is torn") from error
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, ValueError, TypeError) as error:
+        raise Damaged("it is torn") from error
 
 
 def checked(row: dict[str, Any]) -> tuple[str, str]:
@@ -68,6 +93,7 @@ PARQUET = ShardForm(
     file_name="train-{:05}.parquet",
     writing=writing,
     contents=contents,
+    files=files,
     fits=fits,
 )
 

@@ -11,7 +11,6 @@ from typing import Any
 from jobs.dataset.columns import Columns
 from jobs.dataset.fetch import OpenOutput
 from jobs.dataset.harvest import harvest
-from jobs.dataset.held import key_of
 from jobs.dataset.item import Item, ItemOutput
 from jobs.dataset.tally import Tally
 from jobs.storage.keys import extension_of
@@ -37,6 +36,11 @@ def sample_of(item: Item, output: ItemOutput, columns: Columns, place: Path) -> 
         record=columns.record(item, output, name),
         file=place / name,
     )
+
+
+def key_of(item: Item, output: ItemOutput) -> str:
+    """A sample's name: unique, without a dot, and sorted as the rows are."""
+    return f"{item.row:09}-{output.index:02}"
 
 
 def file_name(item: Item, output: ItemOutput) -> str:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -17,12 +17,12 @@ from jobs.dataset.columns import Columns, learn_columns
 from jobs.dataset.fetch import OpenOutput
 from jobs.dataset.folder import json_line, replacing
 from jobs.dataset.form import Form
-from jobs.dataset.held import Damaged
 from jobs.dataset.item import Item
 from jobs.dataset.sample import Sample, passing_samples
-from jobs.dataset.shards import ShardForm, checksum_of
+from jobs.dataset.shard import Damaged, ShardForm, checksum_of
 from jobs.dataset.tar import END, member, room
 from jobs.durable import sha256_of
+from jobs.errors import Conflict
 
 
 class TarShard:
@@ -80,15 +80,26 @@ def contents(path: Path) -> Iterator[tuple[str, str]]:
     """The keys and sha256 of a shard that is as it was written; raises Damaged."""
     try:
         expected = checksum_of(path).read_text().partition(" ")[0]
-        if sha256_of(path) != expected:
-            raise Damaged("its checksum is another one")
+    except FileNotFoundError as error:
+        raise Damaged("it has no checksum") from error
+    if sha256_of(path) != expected:
+        raise Damaged("its checksum is another one")
+    try:
         with tarfile.open(path) as archive:
             for found in archive:
                 key, _, ending = found.name.partition(".")
                 if ending == "json" and (record := archive.extractfile(found)):
                     yield key, json.load(record)["sha256"]
-    except (FileNotFoundError, tarfile.TarError, ValueError, KeyError) as error:
-        raise Damaged("it was not written here") from error
+    except (tarfile.TarError, ValueError, KeyError) as error:
+        raise Conflict(f"{path} was not written here; move it elsewhere.") from error
+
+
+def files(path: Path) -> Iterator[tuple[str, bytes]]:
+    """The files in a shard, up to where it is torn."""
+    with suppress(tarfile.TarError), tarfile.open(path, "r:") as archive:
+        for found in archive:
+            if not found.name.endswith(".json") and (file := archive.extractfile(found)):
+                yield found.name, file.read()
 
 
 WEBDATASET = ShardForm(
@@ -96,6 +107,7 @@ WEBDATASET = ShardForm(
     file_name="shard-{:05}.tar",
     writing=writing,
     contents=contents,
+    files=files,
     # Each sample carries its columns with it.
     fits=lambda _path, _columns: True,
 )

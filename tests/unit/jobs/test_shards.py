@@ -20,8 +20,8 @@ from jobs.dataset import Form, Item, ItemOutput, Summary, export_dataset
 from jobs.dataset.folder import sole_export
 from jobs.dataset.parquet import parquet_stream
 from jobs.dataset.webdataset import webdataset_stream
-from jobs.errors import Conflict, StorageError
-from tests.datasets import ABOUT, Bucket, failed, files_in, item, lines_of
+from jobs.errors import BatchChanged, Conflict, StorageError
+from tests.datasets import ABOUT, Bucket, Changing, failed, files_in, item, lines_of
 
 SHARDED = (Form.WEBDATASET, Form.PARQUET)
 SHARDS = {Form.WEBDATASET: "shard-*.tar", Form.PARQUET: "train-*.parquet"}
@@ -228,9 +228,22 @@ def test_an_export_with_nothing_new_writes_no_shard(
     assert (summary.files, summary.fetched) == (3, 0)
 
 
-@pytest.mark.parametrize("harm", ["a flipped file", "a flipped column", "torn", "emptied"])
-def test_a_damaged_shard_is_made_again_and_no_other(
-    export: Callable[..., Summary], form: Form, bucket: Bucket, tmp_path: Path, harm: str
+@pytest.mark.parametrize(
+    ("harm", "fetched"),
+    [
+        ("a flipped file", ["k2"]),
+        ("a flipped column", []),
+        ("torn", ["k2", "k3"]),
+        ("emptied", ["k2", "k3"]),
+    ],
+)
+def test_a_damaged_shard_is_made_again_out_of_what_is_sound_in_it_and_no_other(
+    export: Callable[..., Summary],
+    form: Form,
+    bucket: Bucket,
+    tmp_path: Path,
+    harm: str,
+    fetched: list[str],
 ) -> None:
     items = [item(row, bucket.output(f"k{row}")) for row in range(6)]
     export(*items)
@@ -243,14 +256,174 @@ def test_a_damaged_shard_is_made_again_and_no_other(
         "torn": content[:at],
         "emptied": b"",
     }
+    if form is Form.PARQUET and harm == "a flipped file":
+        # What is alike is compressed together.
+        fetched = ["k2", "k3"]
     shards[1].write_bytes(harmed[harm])
     bucket.opened.clear()
 
-    export(*items)
+    summary = export(*items)
 
-    assert sorted(bucket.opened) == ["k2", "k3"]
-    assert shards[1].read_bytes() == content
+    assert sorted(bucket.opened) == fetched
+    assert (summary.files, summary.fetched, summary.complete) == (6, len(fetched), True)
+    again = shards_of(tmp_path / "out", form)
+    assert again[:2] == [shards[0], shards[2]]
+    assert again[2].read_bytes() == content
     assert marks([shards[0], shards[2]]) == before
+    assert len(samples_of(tmp_path / "out", form)) == 6
+
+
+def outdate(
+    export: Callable[..., Summary], form: Form, bucket: Bucket, tmp_path: Path
+) -> list[Item]:
+    """Export six samples, and give them as a batch for which all shards are made again."""
+    items = [item(row, bucket.output(f"k{row}")) for row in range(6)]
+    export(*items)
+    if form is Form.PARQUET:
+        # A column comes.
+        return [*items, replace(item(6, state="queued"), params={"style": "neon"})]
+    for path in (tmp_path / "out").glob("*.sha256"):
+        path.unlink()
+    return items
+
+
+def test_shards_are_made_again_without_the_bucket(
+    export: Callable[..., Summary], form: Form, bucket: Bucket, tmp_path: Path
+) -> None:
+    items = outdate(export, form, bucket, tmp_path)
+    bucket.objects.clear()
+    bucket.opened.clear()
+
+    summary = export(*items)
+
+    assert (summary.files, summary.missing, summary.fetched) == (6, 0, 0)
+    assert bucket.opened == []
+    samples = samples_of(tmp_path / "out", form)
+    assert [content for content, _ in samples.values()] == [
+        f"bytes of k{row}".encode() * 100 for row in range(6)
+    ]
+    if form is Form.PARQUET:
+        assert all(record["style"] is None for _, record in samples.values())
+    again = marks(shards_of(tmp_path / "out", form))
+    export(*items)
+    assert marks(shards_of(tmp_path / "out", form)) == again
+
+
+def test_shards_stay_until_others_hold_what_they_held(
+    export: Callable[..., Summary], form: Form, bucket: Bucket, tmp_path: Path
+) -> None:
+    items = outdate(export, form, bucket, tmp_path)
+    before = marks(shards_of(tmp_path / "out", form))
+    ended = item(6, bucket.output("k6"))
+
+    def away(key: str) -> BinaryIO:
+        raise ConnectionResetError(104, "reset by peer")
+
+    with pytest.raises(StorageError, match="k6"):
+        export(*items[:6], replace(ended, params={"style": "neon"}), open_output=away)
+
+    assert before.items() <= marks(shards_of(tmp_path / "out", form)).items()
+    assert json.loads((tmp_path / "out/dataset.json").read_text())["complete"] is False
+    bucket.opened.clear()
+    assert export(*items[:6], replace(ended, params={"style": "neon"})).complete
+    assert bucket.opened == ["k6"]
+    assert len(samples_of(tmp_path / "out", form)) == 7
+    assert not before.keys() & {path.name for path in shards_of(tmp_path / "out", form)}
+
+
+def test_files_of_somebody_beside_the_shards_are_left_alone(
+    export: Callable[..., Summary], form: Form, bucket: Bucket, tmp_path: Path
+) -> None:
+    export(item(0, bucket.output("a")))
+    beside = tmp_path / "out" / SHARDS[form].replace("*", "00000-of-00001")
+    beside.write_bytes(b"precious")
+
+    export(item(0, bucket.output("a")))
+
+    assert beside.read_bytes() == b"precious"
+
+
+def test_a_shard_of_somebody_among_ours_is_refused_and_kept(
+    export: Callable[..., Summary], form: Form, bucket: Bucket, tmp_path: Path
+) -> None:
+    export(item(0, bucket.output("a")))
+    theirs = tmp_path / "out" / SHARDS[form].replace("*", "00007")
+    if form is Form.PARQUET:
+        pyarrow.parquet.write_table(pyarrow.table({"prompt": ["theirs"]}), theirs)
+    else:
+        with tarfile.open(theirs, "w") as archive:
+            archive.add(__file__, "cat.png")
+    before = theirs.read_bytes()
+
+    with pytest.raises(Conflict, match=f"{theirs.name} was not written here; move it"):
+        export(item(0, bucket.output("a")))
+
+    assert theirs.read_bytes() == before
+    assert json.loads((tmp_path / "out/dataset.json").read_text())["complete"] is True
+
+
+def late(bucket: Bucket) -> dict[str, tuple[list[Item], list[Item]]]:
+    """A batch as it is read first, and as it is read then: the last row does not fit."""
+    first, second = item(0, bucket.output("a")), item(1, bucket.output("b"))
+    request = replace(second, operation="request", params={"path": "/v2beta/new", "credits": 1})
+    audio = replace(request, outputs=(bucket.output("b", content_type="audio/mpeg"),))
+
+    def with_metadata(old: object, new: object) -> tuple[list[Item], list[Item]]:
+        before = replace(first, metadata={"k": old})
+        return [before], [before, replace(second, metadata={"k": new})]
+
+    return {
+        "a medium": (
+            [first, replace(audio, state="polling", outputs=())],
+            [first, audio],
+        ),
+        "a parameter": ([first], [first, replace(second, params={"style": "neon"})]),
+        "a group": ([first], [first, replace(second, inputs={"image": "asset"})]),
+        "a field": with_metadata({"a": 1}, {"a": 1, "b": 2}),
+        "text for a number": with_metadata(1, "x"),
+        "text for an object": with_metadata({"a": 1}, "x"),
+        "a list for an object": with_metadata({"a": 1}, [1]),
+        "a number for a list": with_metadata([1], 1),
+        "a list for a number": with_metadata(1, [1]),
+        "too large a number": with_metadata(1, 2**63),
+    }
+
+
+@pytest.mark.parametrize("what", late(Bucket()))
+def test_what_came_with_new_columns_while_it_was_read_is_left_for_the_next_export(
+    form: Form, bucket: Bucket, tmp_path: Path, what: str
+) -> None:
+    first, then = late(bucket)[what]
+
+    summary = export_dataset(form, Changing(first, then), bucket.open, tmp_path, ABOUT)
+
+    assert (summary.files, summary.deferred, summary.complete) == (1, 1, False)
+    assert len(samples_of(tmp_path, form)) == 1
+    told = json.loads((tmp_path / "dataset.json").read_text())
+    assert (told["complete"], told["files"]["deferred"]) == (False, 1)
+    assert export_dataset(form, then, bucket.open, tmp_path, ABOUT).complete
+    assert len(samples_of(tmp_path, form)) == 2
+    with pytest.raises(BatchChanged):
+        b"".join(STREAMS[form](Changing(first, then), bucket.open))
+
+
+@pytest.mark.parametrize("name", ["metadata", "inputs", "params", "file", "sha256", "row"])
+def test_a_parameter_may_be_called_like_any_column(
+    form: Form, bucket: Bucket, tmp_path: Path, name: str
+) -> None:
+    asked = {"path": "/v2beta/new", "credits": 1, "fields": {name: "asked", f"{name}_": "too"}}
+    odd = replace(
+        item(0, bucket.output("a")), operation="request", params=asked, inputs={"a": "asset"}
+    )
+
+    export_dataset(form, [odd, item(1, bucket.output("b"))], bucket.open, tmp_path, ABOUT)
+
+    records = [record for _, record in samples_of(tmp_path, form).values()]
+    assert [record[f"{name}_"] for record in records] == ["asked", None]
+    assert [record[f"{name}__"] for record in records] == ["too", None]
+    assert [record["row"] for record in records] == [0, 1]
+    assert [record["metadata"] for record in records] == [{"set": "train"}] * 2
+    assert [record["inputs"] for record in records] == [{"a": "asset"}, None]
 
 
 def test_a_shard_with_what_does_not_belong_there_any_more_is_made_again(
