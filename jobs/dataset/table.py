@@ -12,6 +12,7 @@ import pyarrow
 import pyarrow.parquet
 
 from jobs.dataset.columns import Columns, medium_of
+from jobs.dataset.folder import json_line
 from jobs.dataset.sample import Sample
 from jobs.dataset.shape import Shape
 
@@ -55,14 +56,14 @@ class TableShard:
         self._waiting = 0
 
     def room_for(self, sample: Sample, limit: int) -> bool:
-        """Whether it stays below so many bytes, but for the small columns of the last group."""
-        return self._sink.tell() + self._waiting + sample.output.bytes <= limit
+        """Whether it stays below so many bytes."""
+        return self._sink.tell() + self._waiting + size_of(sample) <= limit
 
     def add(self, sample: Sample) -> None:
         """Add a row."""
         file = {"bytes": sample.file.read_bytes(), "path": sample.file.name}
         self._rows.append({medium_of(sample.output): file, **sample.record})
-        self._waiting += sample.output.bytes
+        self._waiting += size_of(sample)
         if self._waiting >= GROUP_BYTES or len(self._rows) == GROUP_ROWS:
             self.flush()
 
@@ -74,6 +75,11 @@ class TableShard:
             self._rows.clear()
             self._waiting = 0
             self._writer.write_batch(rows)
+
+
+def size_of(sample: Sample) -> int:
+    """About the bytes of a row: texts may be larger than pictures."""
+    return sample.output.bytes + len(json_line(sample.record))
 
 
 def schema_of(columns: Columns) -> pyarrow.Schema:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from jobs.dataset import Form, Item, ItemOutput, Summary, export_dataset
 
 #: Room for two samples.
-SHARD_BYTES = {Form.WEBDATASET: 7_500, Form.PARQUET: 2_500}
+SHARD_BYTES = {Form.WEBDATASET: 7_500, Form.PARQUET: 3_000}
 
 
 def content_of(row: int) -> bytes:

@@ -29,7 +29,7 @@ STREAMS = {Form.WEBDATASET: webdataset_stream, Form.PARQUET: parquet_stream}
 
 #: Room for two of the bucket's objects.
 TWO_TARS = 7_500
-TWO_ROWS = 2_500
+TWO_ROWS = 3_000
 
 Samples = dict[str, tuple[bytes, dict[str, Any]]]
 
@@ -652,6 +652,28 @@ def test_a_stream_that_was_cut_off_is_not_taken_for_a_whole_one(
     else:
         with pytest.raises(pyarrow.ArrowInvalid):
             pyarrow.parquet.read_table(tmp_path / "cut")
+
+
+def test_texts_count_in_the_size_of_a_shard(
+    export: Callable[..., Summary], form: Form, bucket: Bucket, tmp_path: Path
+) -> None:
+    wordy = [
+        replace(item(row, bucket.output(f"k{row}")), params={"prompt": "a fox " * 1_000})
+        for row in range(3)
+    ]
+
+    export(*wordy)
+
+    assert len(shards_of(tmp_path / "out", form)) == 3
+
+
+def test_a_group_of_rows_is_bounded_by_their_texts_too(bucket: Bucket) -> None:
+    output, prompt = bucket.output("a"), "a fox " * 200_000
+    items = [replace(item(row, output), params={"prompt": prompt}) for row in range(120)]
+
+    table = b"".join(parquet_stream(items, bucket.open))
+
+    assert pyarrow.parquet.ParquetFile(io.BytesIO(table)).num_row_groups == 3
 
 
 def test_a_stream_holds_little_in_memory(form: Form) -> None:
