@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from jobs.dataset.harvest import exported, harvest
 from jobs.dataset.item import Item, ItemOutput
 from jobs.dataset.records import metadata_record
 from jobs.dataset.tally import Summary, Tally
-from jobs.dataset.witness import Witnesses, first_come
+from jobs.dataset.witness import first_come, late_witnesses
 from jobs.errors import BatchChanged
 from jobs.storage.keys import extension_of
 
@@ -31,8 +31,8 @@ class Layout:
 
     form: Form
     columns: Columns | None = None
-    #: By row, these come before all others.
-    first: Mapping[int, Item] = field(default_factory=dict)
+    #: These rows come before all others.
+    first: frozenset[int] = frozenset()
 
     @property
     def record(self) -> Record:
@@ -55,9 +55,9 @@ def imagefolder(items: Iterable[Item]) -> Layout:
     The loader opens every file that `metadata.jsonl` names as a picture, and takes the types of
     the columns from the first lines.
     """
-    witnesses = Witnesses()
-    columns = learn_columns(witnesses.passing(items))
-    return Layout(form=Form.IMAGEFOLDER, columns=columns, first=witnesses.late)
+    columns = learn_columns(items)
+    first = late_witnesses(items, columns)
+    return Layout(form=Form.IMAGEFOLDER, columns=columns, first=first)
 
 
 def pictures(items: Iterable[Item], tally: Tally) -> Iterator[Item]:

@@ -1,53 +1,66 @@
 """Rows that show what a column holds, for a reader who looks at the first lines only.
 
 Hugging Face's loader takes the types of `metadata.jsonl` from its first 10 MB. A column that has
-no value there would be one of nulls, and its first value an error.
+no value there would be one of nulls, and one with dates only would be one of timestamps: the first
+value of another kind would be an error.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import count
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
-from jobs.dataset.columns import is_picture
+from jobs.dataset.columns import Columns, is_picture
+from jobs.dataset.folder import json_line
 from jobs.dataset.harvest import exported
 from jobs.dataset.item import Item
-from jobs.dataset.records import metadata_record
+from jobs.errors import BatchChanged
 
-#: So many lines are within the first 10 MB, if none is longer than 20 kB.
-EARLY_LINES = 500
+#: Half of what the loader looks at first; the other half is for the witnesses themselves.
+EARLY_BYTES = 5_000_000
 
-#: Far more than a dataset has columns; it bounds the memory.
-MOST_PATHS = 10_000
+#: Text that Arrow takes for a time, if there is such a day.
+TIMESTAMP = re.compile(
+    r"\d{4}-\d\d-\d\d([ T]\d\d(:\d\d(:\d\d)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII
+)
 
 FieldPath = tuple[str, ...]
 
 
-class Witnesses:
-    """Notes, as items pass, which of them come late and have a value where none before had one."""
+def late_witnesses(items: Iterable[Item], columns: Columns) -> frozenset[int]:
+    """The rows that come late, and have a value where no line before them had one of its kind."""
+    late: set[int] = set()
+    seen: set[FieldPath] = set()
+    size = 0
+    for item in items:
+        for record in records(item, columns):
+            new = set(paths(record)) - seen
+            if new and size >= EARLY_BYTES:
+                late.add(item.row)
+            seen |= new
+            if size < EARLY_BYTES:
+                size += len(json_line(record))
+    return frozenset(late)
 
-    def __init__(self) -> None:
-        #: By row.
-        self.late: dict[int, Item] = {}
-        self._seen: set[FieldPath] = set()
 
-    def passing(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items as they are."""
-        lines = count()
+def records(item: Item, columns: Columns) -> Iterator[dict[str, Any]]:
+    """The lines of a job's pictures, as far as they fit."""
+    for output in filter(is_picture, exported(item)):
+        with suppress(BatchChanged):
+            yield columns.record(item, output, "")
+
+
+def first_come(rows: Collection[int], items: Iterable[Item]) -> Iterator[Item]:
+    """The items of these rows, and then all others; both in their order."""
+    if rows:
+        last = max(rows)
         for item in items:
-            for output in filter(is_picture, exported(item)):
-                new = set(paths(metadata_record(item, output, ""))) - self._seen
-                is_late = next(lines) >= EARLY_LINES
-                if new and len(self._seen) < MOST_PATHS:
-                    self._seen |= new
-                    if is_late:
-                        self.late[item.row] = item
-            yield item
-
-
-def first_come(late: Mapping[int, Item], items: Iterable[Item]) -> Iterator[Item]:
-    """The witnesses, and then all others in their order."""
-    yield from late.values()
-    yield from (item for item in items if item.row not in late)
+            if item.row in rows:
+                yield item
+            if item.row >= last:
+                break
+    yield from (item for item in items if item.row not in rows)
 
 
 def paths(value: Any, path: FieldPath = ()) -> Iterator[FieldPath]:
@@ -61,3 +74,16 @@ def paths(value: Any, path: FieldPath = ()) -> Iterator[FieldPath]:
             yield from paths(part, (*path, ""))
     elif value is not None:
         yield path
+        if isinstance(value, str) and not is_timestamp(value):
+            yield (*path, "text")
+
+
+def is_timestamp(text: str) -> bool:
+    """Whether Arrow takes this for a time."""
+    if not TIMESTAMP.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

@@ -15,7 +15,7 @@ import yaml
 from jobs.dataset import Form, Item, Summary, export_dataset
 from jobs.dataset.files import imagefolder
 from jobs.dataset.stream import tar_of
-from jobs.dataset.witness import EARLY_LINES
+from jobs.dataset.witness import EARLY_BYTES, is_timestamp
 from jobs.errors import BatchChanged
 from tests.datasets import ABOUT, Bucket, Changing, failed, files_in, item, lines_of
 
@@ -189,25 +189,91 @@ def test_words_of_the_loader_are_changed_wherever_they_are(bucket: Bucket, tmp_p
     assert (second["file_name"], second["file_name_"]) == ("00000/000001-0.png", None)
 
 
+#: Makes a line so long that three of them are not early any more.
+LONG = "a fox " * (EARLY_BYTES // 18)
+
+
+def many(bucket: Bucket, **metadata: Any) -> list[Item]:
+    """Six rows, of which three are early."""
+    items = [item(row, bucket.output("a")) for row in range(6)]
+    return [replace(i, params={"prompt": LONG}, metadata=metadata) for i in items]
+
+
+def order(out: Path) -> list[int]:
+    return [line["row"] for line in lines_of(out / "metadata.jsonl")]
+
+
 def test_a_row_that_shows_a_late_column_comes_first(bucket: Bucket, tmp_path: Path) -> None:
-    items = [item(row, bucket.output("a")) for row in range(EARLY_LINES + 4)]
-    late = replace(items[-2], params={"prompt": "late", "cfg_scale": 7.5}, name="late")
-    video = replace(item(1, bucket.output("v", content_type="video/mp4")), params=late.params)
+    items = many(bucket)
+    items[4] = replace(items[4], params={"prompt": "late", "cfg_scale": 7.5}, name="late")
+    # What the loader does not see shows it nothing.
+    video = bucket.output("v", content_type="video/mp4")
+    items[1] = replace(items[1], outputs=(video,), params=items[4].params)
 
-    export(tmp_path, bucket, items[0], video, *items[2:-2], late, items[-1])
+    export(tmp_path, bucket, *items)
 
-    rows = [line["row"] for line in lines_of(tmp_path / "metadata.jsonl")]
-    assert rows == [late.row, *(n for n in range(EARLY_LINES + 4) if n not in (1, late.row))]
+    assert order(tmp_path) == [4, 0, 2, 3, 5]
 
 
 def test_rows_stay_in_their_order_where_all_columns_are_shown_early(
     bucket: Bucket, tmp_path: Path
 ) -> None:
-    items = [item(row, bucket.output("a")) for row in range(EARLY_LINES + 3)]
-    items[9] = replace(items[9], params={"prompt": "early", "cfg_scale": 7.5})
-    items[-1] = replace(items[-1], params={"prompt": "another", "cfg_scale": 3})
+    items = many(bucket)
+    items[2] = replace(items[2], params={"prompt": "early", "cfg_scale": 7.5})
+    items[5] = replace(items[5], params={"prompt": "another", "cfg_scale": 3})
 
     export(tmp_path, bucket, *items)
 
-    rows = [line["row"] for line in lines_of(tmp_path / "metadata.jsonl")]
-    assert rows == list(range(EARLY_LINES + 3))
+    assert order(tmp_path) == list(range(6))
+
+
+@pytest.mark.parametrize(
+    ("early", "late", "expected"),
+    [
+        pytest.param("2024-05-01", "unknown", [4, 0, 1, 2, 3, 5], id="text after dates"),
+        pytest.param("2024-05-01T10:20Z", "2024-05", [4, 0, 1, 2, 3, 5], id="no whole date"),
+        pytest.param("2024-05-01", "2024-02-30", [4, 0, 1, 2, 3, 5], id="no such day"),
+        pytest.param("2024-05-01", 5, [4, 0, 1, 2, 3, 5], id="a number after dates"),
+        pytest.param("unknown", "2024-05-01", [0, 1, 2, 3, 4, 5], id="a date after text"),
+        pytest.param("2024-05-01", "2025-01-01 10:00", [0, 1, 2, 3, 4, 5], id="dates only"),
+    ],
+)
+def test_text_that_is_no_time_comes_before_times(
+    bucket: Bucket, tmp_path: Path, early: object, late: object, expected: list[int]
+) -> None:
+    items = many(bucket, taken=early)
+    items[4] = replace(items[4], metadata={"taken": late})
+
+    export(tmp_path, bucket, *items)
+
+    assert order(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2024-05-01", "2024-05-01 10", "2024-05-01T10:20", "2024-05-01T10:20:30"),
+        *("2024-05-01T10:20:30Z", "2024-05-01T10:20:30+02:00", "2024-05-01T10:20+0200"),
+        *("2024-05", "20240501", "2024-13-01", "2024-05-01T24:00", "2024-05-01Z", "10:20"),
+        *("2024-05-01T10:20:30.5", " 2024-05-01", "2024-05-01t10:20", "٢024-05-01"),
+    ],
+)
+def test_a_time_is_what_arrow_takes_for_one(text: str) -> None:
+    line = io.BytesIO(json.dumps({"taken": text}).encode())
+
+    found = pyarrow.json.read_json(line).schema.field("taken").type
+
+    assert is_timestamp(text) is pyarrow.types.is_timestamp(found)
+
+
+def test_fields_that_are_too_many_for_columns_bring_no_row_to_the_front(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    items = [
+        replace(item(row, bucket.output("a")), metadata={f"k{row}": 1}, params={"prompt": prompt})
+        for row, prompt in enumerate([LONG] * 3 + ["a fox"] * 120)
+    ]
+
+    export(tmp_path, bucket, *items)
+
+    assert order(tmp_path) == list(range(123))
