@@ -53,5 +53,31 @@ def test_what_a_killed_export_left_is_whole_and_the_next_one_goes_on(
     assert contents(tmp_path / "out") == expected
 
 
+def test_shards_that_are_made_again_outlive_an_export_that_is_killed(tmp_path: Path) -> None:
+    # Given shards without their checksums, one with a wrong byte in the file of row 5
+    form, out = Form.WEBDATASET, tmp_path / "out"
+    exporter.export(form, out, 7)
+    for checksum in out.glob("*.sha256"):
+        checksum.unlink()
+    damaged = out / "shard-00002.tar"
+    damaged.write_bytes(damaged.read_bytes().replace(exporter.content_of(5), b"!" * 1200))
+    before = {path.name: path.read_bytes() for path in shards(form, out)}
+
+    # When an export of them is killed at row 5
+    command = [sys.executable, "-m", "tests.integration.exporter", form, out, "7", "5"]
+    with subprocess.Popen(command, cwd=REPOSITORY) as child:
+        try:
+            wait_until(lambda: len(shards(form, out)) == 6, "two shards are made again")
+        finally:
+            child.kill()
+
+    # Then all of them are still there, and the next one needs only that file
+    assert before.items() <= contents(out).items()
+    assert b'"complete": false' in contents(out)["dataset.json"]
+    summary = exporter.export(form, out, 7)
+    assert (summary.files, summary.fetched, summary.complete) == (7, 1, True)
+    assert not before.keys() & {path.name for path in shards(form, out)}
+
+
 def shards(form: Form, out: Path) -> list[Path]:
     return list(out.glob(SHARDS[form]))

@@ -362,6 +362,20 @@ def test_a_shard_of_somebody_among_ours_is_refused_and_kept(
     assert json.loads((tmp_path / "out/dataset.json").read_text())["complete"] is True
 
 
+def test_a_shard_with_what_another_one_holds_goes(
+    export: Callable[..., Summary], form: Form, bucket: Bucket, tmp_path: Path
+) -> None:
+    export(item(0, bucket.output("a")))
+    [shard] = shards_of(tmp_path / "out", form)
+    for path in (tmp_path / "out").glob(f"{shard.name}*"):
+        path.with_name(path.name.replace("00000", "00004")).write_bytes(path.read_bytes())
+
+    summary = export(item(0, bucket.output("a")))
+
+    assert shards_of(tmp_path / "out", form) == [shard]
+    assert (summary.files, summary.fetched) == (1, 0)
+
+
 def late(bucket: Bucket) -> dict[str, tuple[list[Item], list[Item]]]:
     """A batch as it is read first, and as it is read then: the last row does not fit."""
     first, second = item(0, bucket.output("a")), item(1, bucket.output("b"))
