@@ -6,9 +6,9 @@ An export may run at any time, and again when there is more.
 brings one output, `folder` guards and writes the folder, `records` shapes the lines of
 `metadata.jsonl` and `failed.jsonl`, `columns` gives them types (which `shape` learns), `tally` sums
 up, `card` describes. `files` writes the formats that are folders of files (for one of them
-`witness` picks the first lines), `webdataset` and `parquet` those in `shards` of `sample`s, of
-which `held` knows the older ones; `stream` and the latter two also write for those who have no
-folder here. `export` knows all formats.
+`witness` picks the first lines), `webdataset` and `parquet` those in `shards` of `sample`s, as
+`shard` says, of which `held` knows the older ones and `salvage` makes some again; `stream` and the
+latter two also write for those who have no folder here. `export` knows all formats.
 """
 
 from jobs.dataset.export import export_dataset

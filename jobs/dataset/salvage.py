@@ -16,6 +16,7 @@ from jobs.dataset.sample import file_name
 from jobs.dataset.shard import Damaged, ShardForm
 from jobs.errors import Conflict
 
+#: Of a sample of ours.
 KEY = re.compile(r"\d{9,}-\d{2,}")
 
 
@@ -28,8 +29,8 @@ class Salvage:
     place: Path
     kind: ShardForm
     held: Held
-    _outdated: set[str] = field(default_factory=set)
-    _unpacked: set[str] = field(default_factory=set)
+    _outdated: set[str] = field(default_factory=set, init=False)
+    _unpacked: set[str] = field(default_factory=set, init=False)
 
     def survey(self, items: Iterable[Item]) -> Columns:
         """Learn the columns, and which shards are to be made again."""

@@ -27,7 +27,7 @@ from jobs.dataset.harvest import harvest
 from jobs.dataset.held import new_index
 from jobs.dataset.item import Item
 from jobs.dataset.salvage import Salvage
-from jobs.dataset.sample import Sample, sample_of
+from jobs.dataset.sample import Sample, file_name, sample_of
 from jobs.dataset.shard import Shard, ShardForm
 from jobs.dataset.tally import Summary, Tally
 from jobs.errors import BatchChanged
@@ -73,6 +73,7 @@ def export_shards(
                 try:
                     add(sample_of(item, fetched.output, columns, place))
                 except BatchChanged:
+                    (place / file_name(item, fetched.output)).unlink()
                     tally.defer(fetched)
         salvage.clear()
     with told(out):

@@ -15,7 +15,7 @@ import yaml
 from jobs.dataset import Form, Item, Summary, export_dataset
 from jobs.dataset.files import imagefolder
 from jobs.dataset.stream import tar_of
-from jobs.dataset.witness import EARLY_BYTES, is_timestamp
+from jobs.dataset.witness import is_timestamp
 from jobs.errors import BatchChanged
 from tests.datasets import ABOUT, Bucket, Changing, failed, files_in, item, lines_of
 
@@ -189,8 +189,8 @@ def test_words_of_the_loader_are_changed_wherever_they_are(bucket: Bucket, tmp_p
     assert (second["file_name"], second["file_name_"]) == ("00000/000001-0.png", None)
 
 
-#: Makes a line so long that three of them are not early any more.
-LONG = "a fox " * (EARLY_BYTES // 18)
+#: Makes a line so long that what comes after three of them is late: the loader looks at 10 MB.
+LONG = "a fox " * 300_000
 
 
 def many(bucket: Bucket, **metadata: Any) -> list[Item]:
