@@ -63,6 +63,7 @@ def test_outputs_lie_in_folders_of_ten_thousand_rows(bucket: Bucket, tmp_path: P
 
 def test_no_field_of_a_request_takes_the_place_of_a_file(bucket: Bucket, tmp_path: Path) -> None:
     fields = {"prompt": "a hare", "file_name": "hare.png", "image": "https://elsewhere.example/a"}
+    fields |= {"metadata": "mine", "row": "third"}
     params = {"path": "/v2beta/next", "credits": 2, "fields": fields}
     asked = replace(item(0, bucket.output("a")), operation="request", params=params)
 
@@ -72,6 +73,8 @@ def test_no_field_of_a_request_takes_the_place_of_a_file(bucket: Bucket, tmp_pat
     assert record["file_name"] == "00000/000000-0.png"
     assert (record["file_name_"], record["image_"]) == ("hare.png", fields["image"])
     assert "image" not in record
+    assert (record["metadata"], record["metadata_"]) == ({"set": "train"}, "mine")
+    assert (record["row"], record["row_"]) == (0, "third")
 
 
 def test_metadata_describes_every_file_in_the_order_of_the_rows(
