@@ -11,6 +11,7 @@ from api.bulletin import Bulletin
 from api.gathering import Gathering
 from api.meter import Meter
 from api.nudger import Nudger
+from api.streams import Streams
 from api.submissions import Submissions
 from api.thumbnails import Thumbnails
 from api.views import JobViews
@@ -54,6 +55,7 @@ class Parts:
     submissions: Submissions
     bulletin: Bulletin
     thumbnails: Thumbnails
+    streams: Streams
     uploads: UploadDesk
     #: From where inputs may be fetched.
     policy: Policy
@@ -86,6 +88,7 @@ def build_parts(settings: Settings) -> Parts:
         submissions=Submissions(database),
         bulletin=Bulletin(database),
         thumbnails=Thumbnails(storage),
+        streams=Streams(),
         uploads=UploadDesk(database, storage),
         policy=policy_of(settings),
         signer=open_signer(settings),

@@ -3,23 +3,22 @@
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from enum import StrEnum
-from itertools import chain
 from typing import Annotated, Any
 
 from fastapi import Query
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from api.access import Known, router_for
 from api.parts import UsesParts
 from api.paths import Id
+from api.streams import Streamed
 from jobs import batches
-from jobs.dataset.files import imagefolder
 from jobs.dataset.form import Form
 from jobs.dataset.item import Item, ItemOutput
 from jobs.dataset.parquet import parquet_stream
 from jobs.dataset.stored import BatchItems
-from jobs.dataset.stream import failed_lines, metadata_lines, tar_of
+from jobs.dataset.stream import failed_lines, imagefolder_stream, metadata_lines, tar_of
 from jobs.dataset.webdataset import webdataset_stream
 from jobs.keys import Scope
 from jobs.storage.protocol import Storage
@@ -55,6 +54,16 @@ class Format(StrEnum):
     FAILED = "failed"
 
 
+#: How the name of each download ends, and what it is.
+DOWNLOADS = {
+    Format.FILES: ("tar", TAR),
+    Format.IMAGEFOLDER: ("tar", TAR),
+    Format.WEBDATASET: ("tar", TAR),
+    Format.PARQUET: ("parquet", TABLE),
+    Format.JSONL: ("jsonl", NDJSON),
+    Format.FAILED: ("failed.jsonl", NDJSON),
+}
+
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The dataset",
@@ -72,7 +81,7 @@ def export_batch(
     form: Annotated[
         Format, Query(alias="format", description="A tar, a table, links, or what failed.")
     ] = Format.FILES,
-) -> StreamingResponse:
+) -> Streamed:
     """Export what a batch has made by now, as a stream of any length."""
     with parts.database.reading() as db:
         batch = batches.get_batch(db, caller.project_id, batch_id)
@@ -81,26 +90,20 @@ def export_batch(
     fetch = parts.storage.open
     match form:
         case Format.FILES:
-            return answer(tar_of(items, fetch, about, batch.created_at), f"{batch_id}.tar", TAR)
+            stream = tar_of(items, fetch, about, batch.created_at)
         case Format.IMAGEFOLDER:
-            folder = tar_of(items, fetch, about, batch.created_at, imagefolder(items))
-            return answer(folder, f"{batch_id}.tar", TAR)
+            stream = imagefolder_stream(items, fetch, about, batch.created_at)
         case Format.WEBDATASET:
-            return answer(webdataset_stream(items, fetch), f"{batch_id}.tar", TAR)
+            stream = webdataset_stream(items, fetch)
         case Format.PARQUET:
-            return answer(parquet_stream(items, fetch), f"{batch_id}.parquet", TABLE)
+            stream = parquet_stream(items, fetch)
         case Format.JSONL:
-            links = metadata_lines(items, linker(parts.storage, str(request.base_url)))
-            return answer(together(links), f"{batch_id}.jsonl", NDJSON)
+            stream = together(metadata_lines(items, linker(parts.storage, str(request.base_url))))
         case Format.FAILED:
-            return answer(together(failed_lines(items)), f"{batch_id}.failed.jsonl", NDJSON)
-
-
-def answer(stream: Iterator[bytes], name: str, content_type: str) -> StreamingResponse:
-    """A download. What goes wrong before the first byte is an error with its own status."""
-    first = next(stream, b"")
-    headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(chain([first], stream), 200, headers, content_type)
+            stream = together(failed_lines(items))
+    ending, content_type = DOWNLOADS[form]
+    name = f"{batch_id}.{ending}"
+    return parts.streams.answer(stream, items.unwanted, name=name, content_type=content_type)
 
 
 def together(lines: Iterable[bytes]) -> Iterator[bytes]:

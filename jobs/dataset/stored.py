@@ -1,7 +1,8 @@
 """A batch as it stands in the database, as items in the order of their rows."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 from sqlalchemy import Row
@@ -11,17 +12,25 @@ from jobs.dataset.item import Item, ItemOutput
 from jobs.db import Database
 
 
+class Abandoned(Exception):
+    """Nobody wants these items any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class BatchItems:
     """Every job of a batch, as often as it is read."""
 
     database: Database
     batch_id: str
+    #: Set it from another thread, and a walk raises Abandoned instead of reading on.
+    unwanted: Event = field(default_factory=Event)
 
     def __iter__(self) -> Iterator[Item]:
         """Between its pages nothing is held, however slow the reader is."""
         last = -1
         while True:
+            if self.unwanted.is_set():
+                raise Abandoned
             with self.database.reading() as db:
                 page = history.page_of_batch(db, self.batch_id, after=last)
             if not page:

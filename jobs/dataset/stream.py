@@ -15,7 +15,7 @@ from typing import Any
 
 from jobs.dataset.card import CARD_FILE, card_of
 from jobs.dataset.fetch import OpenOutput
-from jobs.dataset.files import FILES, Layout, file_name
+from jobs.dataset.files import FILES, Layout, file_name, imagefolder
 from jobs.dataset.folder import ABOUT_FILE, json_line
 from jobs.dataset.harvest import UNMADE, exported, harvest
 from jobs.dataset.item import Item, ItemOutput
@@ -60,6 +60,13 @@ def tar_of(
         report = json.dumps(tally.report(about, layout.form), indent=2, ensure_ascii=False)
         yield from member(ABOUT_FILE, BytesIO(report.encode() + b"\n"), seconds)
     yield END
+
+
+def imagefolder_stream(
+    items: Iterable[Item], open_output: OpenOutput, about: Mapping[str, Any], made_at: datetime
+) -> Iterator[bytes]:
+    """The layout for a loader of pictures as a tar. The items are read twice."""
+    yield from tar_of(items, open_output, about, made_at, imagefolder(items))
 
 
 def metadata_lines(items: Iterable[Item], link_to: LinkTo) -> Iterator[bytes]:
