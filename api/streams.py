@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Generator, Iterator
 from threading import Event
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CancelScope, CapacityLimiter, to_thread
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -41,6 +41,36 @@ class Streams:
         return Streamed(self, stream, unwanted, headers, content_type)
 
 
+class Piece:
+    """One piece that a thread makes, once it has its turn; None is the end."""
+
+    def __init__(self, stream: Iterator[bytes], places: CapacityLimiter) -> None:
+        self._turn = CancelScope()
+        self._made = asyncio.create_task(self._make(stream, places))
+
+    async def wait(self, patience_seconds: float) -> None:
+        """Return once it is there, or after so long; raises what went wrong with it until then."""
+        done, _ = await asyncio.wait([self._made], timeout=patience_seconds)
+        for made in done:
+            made.result()
+
+    async def take(self) -> bytes | None:
+        """The piece itself; who is canceled meanwhile leaves at once, and its thread works on."""
+        return await asyncio.shield(self._made)
+
+    async def give_up(self) -> None:
+        """Leave the queue, or let the thread finish: nobody else may touch the stream before."""
+        self._turn.cancel()
+        await asyncio.wait([self._made])
+        # What went wrong was told already, or there is nobody to tell it to.
+        self._made.exception()
+
+    async def _make(self, stream: Iterator[bytes], places: CapacityLimiter) -> bytes | None:
+        with self._turn:
+            return await to_thread.run_sync(next, stream, None, limiter=places)
+        return None
+
+
 class Streamed(StreamingResponse):
     """What a generator makes. It is closed in a thread too: its end may take as long as a piece."""
 
@@ -56,7 +86,7 @@ class Streamed(StreamingResponse):
         self._streams = streams
         self._stream = closable(stream)
         self._unwanted = unwanted
-        self._piece: asyncio.Task[bytes | None] | None = None
+        self._piece: Piece | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it all, as long as somebody reads."""
@@ -67,31 +97,20 @@ class Streamed(StreamingResponse):
 
     async def stream_response(self, send: Send) -> None:
         """Send the headers once there is a first piece, or our patience is over."""
-        self._piece = self._begin(self._streams.beginning)
-        done, _ = await asyncio.wait([self._piece], timeout=self._streams.patience_seconds)
-        for piece in done:
-            piece.result()
+        self._piece = Piece(self._stream, self._streams.beginning)
+        await self._piece.wait(self._streams.patience_seconds)
         await super().stream_response(send)
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         assert self._piece is not None, "the first piece is begun before the headers are sent"
-        # A reader who goes cancels us at once, and not the thread that is at work.
-        while (piece := await asyncio.shield(self._piece)) is not None:
-            yield piece
-            self._piece = self._begin(self._streams.going_on)
-
-    def _begin(self, places: CapacityLimiter) -> "asyncio.Task[bytes | None]":
-        return asyncio.create_task(to_thread.run_sync(self._next, limiter=places))
-
-    def _next(self) -> bytes | None:
-        return None if self._unwanted.is_set() else next(self._stream, None)
+        while (content := await self._piece.take()) is not None:
+            yield content
+            self._piece = Piece(self._stream, self._streams.going_on)
 
     async def _close(self) -> None:
         self._unwanted.set()
         if self._piece is not None:
-            await asyncio.wait([self._piece])
-            # Its error was told already, or there is nobody to tell it to.
-            self._piece.exception()
+            await self._piece.give_up()
         await to_thread.run_sync(self._stream.close, limiter=self._streams.going_on)
 
 

@@ -2,15 +2,22 @@
 
 import io
 import json
+import os
+import socket
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import event, insert
 
+from api.streams import Streamed, Streams
+from jobs import history
 from jobs.dataset import Form, export_dataset, export_files
 from jobs.dataset.stored import BatchItems
 from jobs.db import Database
@@ -22,6 +29,7 @@ from jobs.storage import open_storage
 from jobs.storage.protocol import Storage
 from tests.factories import make_batch, make_job
 from tests.integration.api.serving import Client
+from tests.servers import wait_until
 
 #: Longer than a piece that is read at once, and not a multiple of a tar's blocks.
 CONTENT = bytes(range(256)) * 2000 + b"end"
@@ -236,3 +244,101 @@ def test_an_unknown_format_is_refused_with_those_that_there_are(
 
     assert answer.status_code == 422
     assert all(form in answer.json()["faults"][0]["message"] for form in FORMS)
+
+
+@contextmanager
+def hanging(path: Path) -> Iterator[None]:
+    """Whoever opens this file waits, as for a bucket that hangs; in the end the file is gone."""
+    path.unlink()
+    os.mkfifo(path)
+    try:
+        yield
+    finally:
+        aside = path.rename(path.with_name("aside"))
+        # Those who wait to read go on once there was a writer.
+        os.close(os.open(aside, os.O_RDWR))
+
+
+def asking(client: Client, path: str) -> socket.socket:
+    """A caller who has asked, and does not read yet."""
+    host, _, port = client.address.removeprefix("http://").partition(":")
+    caller = socket.create_connection((host, int(port)))
+    headers = "".join(f"{name}: {value}\r\n" for name, value in client.headers.items())
+    caller.sendall(f"GET {path} HTTP/1.1\r\nhost: {host}\r\n{headers}\r\n".encode())
+    return caller
+
+
+def test_other_requests_are_answered_while_many_exports_wait_for_the_bucket(
+    client: Client, make: JobMaker, batch_id: str, settings: Settings
+) -> None:
+    job_id = make(0)
+    [output] = settings.darkroom_home.rglob(f"{job_id}-0.png")
+
+    with ExitStack() as stack:
+        stack.enter_context(hanging(output))
+        # The server has 40 threads for requests.
+        for _ in range(50):
+            caller = asking(client, f"/v1/batches/{batch_id}/export")
+            stack.enter_context(closing(caller))
+
+        assert client.get(f"/v1/batches/{batch_id}").status_code == 200
+
+
+class Noticing(Streams):
+    """Lets be seen when a stream is wanted no more."""
+
+    unwanted: Event
+
+    def answer(
+        self, stream: Iterator[bytes], unwanted: Event, *, name: str, content_type: str
+    ) -> Streamed:
+        self.unwanted = unwanted
+        return super().answer(stream, unwanted, name=name, content_type=content_type)
+
+
+@pytest.mark.parametrize("form", ["files", "imagefolder", "webdataset", "parquet", "failed"])
+def test_a_reader_who_goes_ends_the_walk_behind_him(
+    client: Client,
+    make: JobMaker,
+    batch_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+) -> None:
+    monkeypatch.setattr(history, "PAGE", 1)
+    for row in range(4):
+        make(row, JobState.QUEUED, outputs=0)
+    streams = Noticing()
+    parts = client.app.state.parts = replace(client.app.state.parts, streams=streams)
+    has_begun, may_go_on = Event(), Event()
+    pages: list[str] = []
+
+    def gate(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "FROM job " in statement.replace("\n", " "):
+            pages.append(statement)
+            has_begun.set()
+            assert may_go_on.wait(30)
+
+    event.listen(parts.database.engine, "before_cursor_execute", gate)
+    with closing(asking(client, f"/v1/batches/{batch_id}/export?format={form}")):
+        wait_until(has_begun.is_set, "the walk has begun")
+    wait_until(streams.unwanted.is_set, "the server sees that its reader has gone")
+    may_go_on.set()
+
+    wait_until(lambda: streams.beginning.borrowed_tokens == 0, "the walk is over")
+    assert len(pages) == 1
+
+
+def test_a_bucket_that_is_away_is_an_error_with_a_status(
+    client: Client, make: JobMaker, batch_id: str, settings: Settings
+) -> None:
+    job_id = make(0)
+    [output] = settings.darkroom_home.rglob(f"{job_id}-0.png")
+    output.unlink()
+    # It cannot be read, also by root.
+    output.mkdir()
+
+    answers = [client.get(f"/v1/batches/{batch_id}/export?format={form}") for form in FORMS[:4]]
+
+    assert {answer.status_code for answer in answers} == {503}
+    assert {answer.json()["code"] for answer in answers} == {"storage_unavailable"}
+    assert all("retry-after" in answer.headers for answer in answers)
