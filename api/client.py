@@ -26,6 +26,8 @@ LONGEST_PAUSE = 30.0
 #: The longest that the API lets one request wait for a job's end, in seconds.
 LONGEST_WAIT = 60.0
 CONNECT_SECONDS, SPARE_SECONDS = 5.0, 30.0
+#: The longest without a byte of an export: the API looks at all rows of a batch before the first.
+EXPORT_SECONDS = 600.0
 ROWS_AT_ONCE = 5000
 PIECE_BYTES = 1024 * 1024
 FINAL = frozenset({"succeeded", "filtered", "failed", "canceled", "skipped"})
@@ -115,9 +117,11 @@ class Darkroom:
         """
         target = Path(path)
         part = target.with_name(f"{target.name}.part")
-        query = {"format": form}
+        address, query = f"/v1/batches/{batch_id}/export", {"format": form}
         with (
-            self.send("GET", f"/v1/batches/{batch_id}/export", params=query, stream=True) as answer,
+            self.send(
+                "GET", address, params=query, stream=True, read_seconds=EXPORT_SECONDS
+            ) as answer,
             part.open("wb") as file,
         ):
             for chunk in answer.iter_content(PIECE_BYTES):
@@ -147,12 +151,18 @@ class Darkroom:
         return answer
 
     def send(
-        self, method: str, path: str, *, is_safe: bool | None = None, **options: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        is_safe: bool | None = None,
+        read_seconds: float = LONGEST_WAIT + SPARE_SECONDS,
+        **options: Any,
     ) -> requests.Response:
         """A request that is repeated on a lost connection, 429 or 503 if it does no harm twice."""
         if is_safe is None:
             is_safe = method == "GET" or "idempotency-key" in options.get("headers", {})
-        timeout = (CONNECT_SECONDS, LONGEST_WAIT + SPARE_SECONDS)
+        timeout = (CONNECT_SECONDS, read_seconds)
         for trial in range(1, TRIES + 1):
             pause = min(LONGEST_PAUSE, 0.5 * 2**trial)
             try:

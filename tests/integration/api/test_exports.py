@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert
 
-from api.streams import Streamed, Streams
+from api.streams import BEGINNING_AT_ONCE, Streamed, Streams
 from jobs import history
 from jobs.dataset import Form, export_dataset, export_files
 from jobs.dataset.stored import BatchItems
@@ -280,6 +280,9 @@ def test_other_requests_are_answered_while_many_exports_wait_for_the_bucket(
         for _ in range(50):
             caller = asking(client, f"/v1/batches/{batch_id}/export")
             stack.enter_context(closing(caller))
+        places = client.app.state.parts.streams.beginning
+        waiting = 50 - BEGINNING_AT_ONCE
+        wait_until(lambda: places.statistics().tasks_waiting == waiting, "all have asked")
 
         assert client.get(f"/v1/batches/{batch_id}").status_code == 200
 
