@@ -65,7 +65,7 @@ def tar_of(
 def imagefolder_stream(
     items: Iterable[Item], open_output: OpenOutput, about: Mapping[str, Any], made_at: datetime
 ) -> Iterator[bytes]:
-    """The layout for a loader of pictures as a tar. The items are read twice."""
+    """The layout for a loader of pictures as a tar. The items are read several times."""
     yield from tar_of(items, open_output, about, made_at, imagefolder(items))
 
 
