@@ -28,7 +28,9 @@ SHOWN = {
     "queued": (JobState.QUEUED,),
     "in flight": (JobState.SUBMITTING, JobState.POLLING, JobState.STORING),
     "held": (JobState.HELD,),
-    "failed": (JobState.FAILED, JobState.SKIPPED, JobState.CANCELED),
+    "failed": (JobState.FAILED,),
+    "skipped": (JobState.SKIPPED,),
+    "canceled": (JobState.CANCELED,),
     "filtered": (JobState.FILTERED,),
 }
 

@@ -155,6 +155,16 @@ def test_verbs_for_a_whole_batch_tell_how_many_jobs_they_changed(
     assert darkroom("batches", "cancel", batch, "--json").json == {"changed": 3}
 
 
+def test_a_batch_tells_how_many_jobs_failed_and_how_many_were_canceled(
+    darkroom: Darkroom, batch: str
+) -> None:
+    darkroom("batches", "cancel", batch)
+
+    told = darkroom("batches", "show", batch).out
+
+    assert "1 failed · 2 canceled" in told
+
+
 def test_everything_is_paused_and_resumed(darkroom: Darkroom) -> None:
     paused = darkroom("pause", "--json").json
     again = darkroom("pause", "--json").json
