@@ -18,7 +18,7 @@ from jobs.queue.many import move_all, release_budgets
 from jobs.queue.moves import BATCH, JOB, NOT_BEGUN, WITHOUT_RESERVE
 from jobs.queue.reopening import reopened
 from jobs.queue.starting import release_started, startable
-from jobs.states import JobState
+from jobs.states import OPEN, JobState
 
 #: Jobs changed in one transaction: others wait for SQLite's writer no longer than that takes.
 JOBS_AT_ONCE = 2000
@@ -46,12 +46,17 @@ class Piece:
 
 
 def begin(db: Connection, batch_id: str, verb: Bulk, now: datetime) -> None:
-    """Take a verb up; raises Conflict while another one is under way. A cancel ends any other."""
+    """Take a verb up; raises Conflict while another one is under way. A cancel ends any other.
+
+    Nor is a batch canceled that has finished: nothing of it is left, nor will come.
+    """
     batch = _locked(db, batch_id)
     if batch.bulk_verb not in {None, verb} and verb != Bulk.CANCEL:
         raise Conflict(f"the batch has a {batch.bulk_verb} under way; ask again when it is over")
     values: dict[str, Any] = {"bulk_verb": verb, "bulk_since": now, "bulk_after": None}
     if verb == Bulk.CANCEL:
+        if _is_finished(db, batch):
+            raise Conflict("the batch has finished already: nothing of it is left to cancel")
         # The last time: what was retried after an earlier one is canceled, too.
         values["canceled_at"] = now
     db.execute(update(BATCH).where(BATCH.c.id == batch_id).values(values))
@@ -92,6 +97,16 @@ def is_under_way(db: Connection, batch_id: str) -> bool:
 def _locked(db: Connection, batch_id: str) -> Row[Any]:
     # First the batch and then its jobs, none of which is waited for: no circle of waits can close.
     return db.execute(select(BATCH).where(BATCH.c.id == batch_id).with_for_update()).one()
+
+
+def _is_finished(db: Connection, batch: Row[Any]) -> bool:
+    # More rows may come before the start, and a verb under way may open jobs again. One that was
+    # canceled before may be so again: whoever did not hear the answer asks twice.
+    if batch.loaded_at is None or batch.bulk_verb is not None or batch.canceled_at is not None:
+        return False
+    is_open = JOB.c.state.in_(sorted(OPEN))
+    one = select(JOB.c.id).where(JOB.c.batch_id == batch.id, is_open).limit(1)
+    return db.execute(one).first() is None
 
 
 def _start(db: Connection, batch_id: str, now: datetime, limit: int) -> Piece:

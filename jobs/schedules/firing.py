@@ -148,12 +148,12 @@ def _is_open(db: Connection, run: Row[Any]) -> bool:
 
 
 def _cancel(db: Connection, project_id: str, run: Row[Any], now: datetime) -> None:
-    if run.batch_id is not None:
-        # The beat carries it out, piece by piece.
-        bulk.begin(db, run.batch_id, Bulk.CANCEL, now)
-        return
     # What was sent finishes, for it is paid.
     with suppress(Conflict):
+        if run.batch_id is not None:
+            # The beat carries it out, piece by piece.
+            bulk.begin(db, run.batch_id, Bulk.CANCEL, now)
+            return
         desk.cancel(db, project_id, run.job_id, now)
 
 

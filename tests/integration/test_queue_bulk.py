@@ -17,7 +17,7 @@ from jobs.queue import bulk, desk
 from jobs.queue.bulk import Bulk
 from jobs.queue.moves import JOB, Claim
 from jobs.queue.settling import settle
-from jobs.states import JobState
+from jobs.states import FINAL, OPEN, JobState
 from tests.factories import (
     NOW,
     PRICE,
@@ -71,6 +71,40 @@ def test_a_cancel_goes_on_piece_by_piece_and_counts_and_budget_agree(database: D
         assert read_batch(db, batch_id).canceled_at == NOW
         assert read_batch(db, batch_id).reserved_milli == batches.reserved_now(db, batch_id)
         accounts.check_counters(db)
+
+
+@pytest.mark.parametrize("state", sorted(FINAL))
+def test_a_batch_that_has_finished_is_not_canceled(database: Database, state: JobState) -> None:
+    with database.transaction() as db:
+        batch_id = make_batch(db, loaded_at=NOW)
+        make_job(db, state, batch_id=batch_id, row=0)
+
+        with pytest.raises(Conflict, match="finished already"):
+            bulk.begin(db, batch_id, Bulk.CANCEL, NOW)
+
+        assert read_batch(db, batch_id).canceled_at is None
+
+
+@pytest.mark.parametrize(
+    ("state", "columns"),
+    [
+        *((state, {"loaded_at": NOW}) for state in sorted(OPEN)),
+        (S.SUCCEEDED, {"loaded_at": None}),
+        (S.FAILED, {"loaded_at": NOW, "bulk_verb": "retry", "bulk_since": NOW}),
+        (S.CANCELED, {"loaded_at": NOW, "canceled_at": NOW}),
+    ],
+    ids=[*sorted(OPEN), "more rows may come", "a retry is under way", "canceled before"],
+)
+def test_a_batch_of_which_something_may_be_left_is_canceled(
+    database: Database, state: JobState, columns: dict[str, Any]
+) -> None:
+    with database.transaction() as db:
+        batch_id = make_batch(db, **columns)
+        make_job(db, state, batch_id=batch_id, row=0)
+
+        cancel(db, batch_id, NOW)
+
+        assert read_batch(db, batch_id).canceled_at == NOW
 
 
 def test_each_canceled_job_has_its_line_of_history(database: Database) -> None:

@@ -132,7 +132,7 @@ def test_a_piece_of_a_verb_for_a_batch_reads_only_its_jobs_in_order(
     database: Database, verb: Bulk
 ) -> None:
     with database.transaction() as db:
-        batch_id = make_batch(db, loaded_at=NOW)
+        batch_id = make_batch(db)
         bulk.begin(db, batch_id, verb, NOW)
 
     plan = plans(database, lambda db: bulk.go_on(db, batch_id, NOW))

@@ -229,7 +229,8 @@ class QueueMachine(RuleBasedStateMachine):
 
     def _do_to_batch(self, verb: Bulk, choice: int) -> None:
         batch_id = self.batches[choice % len(self.batches)]
-        with self.change() as db:
+        # One that has finished is not canceled.
+        with suppress(Conflict), self.change() as db:
             bulk.begin(db, batch_id, verb, self.now)
             while not bulk.go_on(db, batch_id, self.now, limit=2).is_over:
                 pass

@@ -13,7 +13,7 @@ from api.rows import ROWS_AT_ONCE
 from jobs.db import Database
 from jobs.models import Job, table
 from jobs.states import JobState
-from tests.factories import make_batch, make_job
+from tests.factories import NOW, make_batch, make_job
 from tests.integration.api.serving import Client
 from tests.servers import wait_until
 
@@ -188,6 +188,18 @@ def test_pause_resume_cancel_and_retry(client: Client) -> None:
     assert resumed["paused_at"] is None
     assert canceled == {"changed": 2, "is_over": True}
     assert client.get(f"/v1/batches/{batch_id}").json()["counts"] == {"canceled": 2}
+
+
+def test_a_batch_that_has_finished_is_not_canceled(client: Client, database: Database) -> None:
+    with database.transaction() as db:
+        batch_id = make_batch(db, project_id="acme", loaded_at=NOW)
+        make_job(db, JobState.SUCCEEDED, project_id="acme", batch_id=batch_id, row=0)
+
+    answer = client.post(f"/v1/batches/{batch_id}/cancel")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert "has finished already" in answer.json()["detail"]
+    assert client.get(f"/v1/batches/{batch_id}").json()["canceled_at"] is None
 
 
 def test_failed_jobs_of_a_batch_are_retried(client: Client, database: Database) -> None:
