@@ -273,7 +273,7 @@ class BatchAnswer(BaseModel):
     max_in_flight: int | None = Field(description="Jobs under way at once.")
     rate: float | None = Field(description="Jobs begun in a second, over the last minute.")
     eta_seconds: int | None
-    eta: datetime | None = Field(description="When what is not held will have ended.")
+    eta: datetime | None = Field(description="When it will have ended; null while some is held.")
     paused_by: list[str] = Field(
         description="What keeps its jobs from being started: all, project, batch, credentials."
     )

@@ -46,7 +46,10 @@ class JobForecast:
 
 @dataclass(frozen=True)
 class BatchForecast:
-    """`rate` is in jobs begun a second; `left` how long it will take; None while nobody knows."""
+    """`rate` is in jobs begun a second; `left` how long it will take; None while nobody knows.
+
+    Of what is held nobody knows: while some is, `left` is told of the rest, and there is no `eta`.
+    """
 
     rate: float | None = None
     left: timedelta | None = None
@@ -99,7 +102,8 @@ class Forecaster:
         if left is None or not counts.total:
             return BatchForecast(rate, paused_by=paused_by)
         span = timedelta(seconds=round(left))
-        return BatchForecast(rate, span, now + span, paused_by)
+        eta = None if counts.of(JobState.HELD) else now + span
+        return BatchForecast(rate, span, eta, paused_by)
 
     def _is_stopped(self, db: Connection, job: Row[Any]) -> bool:
         def look() -> bool:

@@ -179,7 +179,7 @@ def batch_public(
     `uncertain` is the number of paid calls whose answers were lost.
     """
     about: Mapping[str, Any] = batch.about
-    left = forecast.left
+    left = forecast.left if forecast.eta is not None else None
     return {
         "id": batch.id,
         "name": batch.name,

@@ -14,7 +14,8 @@ from jobs.cli.answer import AsJson, say
 from jobs.cli.group import new_group
 from jobs.cli.home import Home, open_home
 from jobs.cli.manifests import credits_in
-from jobs.cli.progress import standing, states
+from jobs.cli.payer import is_worked
+from jobs.cli.progress import remaining, standing, states
 from jobs.forecast import BatchForecast, Forecaster
 from jobs.manifest.draft import MAX_PRIORITY
 from jobs.public import batch_public, credits_of
@@ -174,6 +175,8 @@ class Sight:
     counts: tallies.Counts
     uncertain: int
     forecast: BatchForecast
+    #: Something may go on, and nobody is there to do it.
+    is_idle: bool
 
     def public(self) -> dict[str, Any]:
         """For programs."""
@@ -201,9 +204,11 @@ class Sight:
         left = self.forecast.left
         if self.forecast.paused_by and self.counts.of(JobState.QUEUED, JobState.WAITING):
             return standing(self.forecast.paused_by)
+        if self.is_idle:
+            return "no worker runs (`darkroom up`)"
         if left:
             pace = f"{self.forecast.rate:.1f} jobs/s, " if self.forecast.rate else ""
-            return f"{pace}{left} left"
+            return f"{pace}{remaining(self.counts, left)}"
         return ""
 
 
@@ -211,4 +216,6 @@ def see(home: Home, db: Connection, batch: Any, forecaster: Forecaster) -> Sight
     """Look at a batch."""
     counts = tallies.counts(db, batch_id=batch.id)
     forecast = forecaster.batch(db, batch, counts, home.database.now())
-    return Sight(batch, counts, figures.uncertain_attempts(db, batch.id), forecast)
+    has_more = counts.finished + counts.of(JobState.HELD) < counts.total
+    is_idle = has_more and not is_worked(home.settings)
+    return Sight(batch, counts, figures.uncertain_attempts(db, batch.id), forecast, is_idle)

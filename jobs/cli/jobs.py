@@ -20,11 +20,12 @@ from jobs.cli.embed import services
 from jobs.cli.group import new_group
 from jobs.cli.home import Home, open_home, settings_for
 from jobs.cli.manifests import pair
+from jobs.cli.payer import is_worked
 from jobs.cli.saving import check_out, save
 from jobs.cli.webhooks import check_webhook
 from jobs.db import is_away
 from jobs.errors import Conflict, Fault, InvalidJob
-from jobs.forecast import Forecaster
+from jobs.forecast import Forecaster, JobForecast
 from jobs.inputs import keep_inputs, policy_of, reference_faults
 from jobs.limiter.permits import connect
 from jobs.manifest.draft import MAX_PRIORITY
@@ -160,7 +161,7 @@ def tell(home: Home, job_id: str, *, as_json: bool) -> None:
         forecast = Forecaster(home.settings).job(db, job, home.database.now())
     lines = [line(job)]
     if forecast.position:
-        until = f", ends about {forecast.eta:%Y-%m-%d %H:%M:%S} UTC" if forecast.eta else ""
+        until = f", {prospect(home, forecast)}" if forecast.eta else ""
         lines.append(f"  number {forecast.position:,} of the project's queue{until}")
     for output in outputs:
         size = f"{output.width}x{output.height}" if output.width else f"{output.bytes:,} bytes"
@@ -168,6 +169,13 @@ def tell(home: Home, job_id: str, *, as_json: bool) -> None:
     if job.error:
         lines.append(f"  {job.error['code']}: {job.error['message']}")
     say(job_public(job, outputs, forecast), *lines, as_json=as_json)
+
+
+def prospect(home: Home, forecast: JobForecast) -> str:
+    """When a job that may be started will have ended, if there is anybody to start it."""
+    if not is_worked(home.settings):
+        return "and no worker runs: `darkroom up` starts one, and `submit --wait` brings its own"
+    return f"ends about {forecast.eta:%Y-%m-%d %H:%M:%S} UTC"
 
 
 @commands.command("list")

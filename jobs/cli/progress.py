@@ -121,8 +121,14 @@ class Lines:
 def summary(counts: Counts, pace: Pace, left: timedelta | None) -> str:
     """Rate, credits and time left."""
     open_jobs = counts.total - counts.finished - counts.of(JobState.HELD)
-    when = f"   {left or '…'} left" if open_jobs else ""
+    when = f"   {remaining(counts, left)}" if open_jobs else ""
     return f"{pace.per_second:.1f} jobs/s   {credits_of(counts.charged_milli)} credits{when}"
+
+
+def remaining(counts: Counts, left: timedelta | None) -> str:
+    """How long it will take, but for what is held."""
+    rest = " but for what is held" if counts.of(JobState.HELD) else ""
+    return f"{left or '…'} left{rest}"
 
 
 def standing(paused_by: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from PIL import Image
 from jobs.cli import main
 from jobs.credentials import Keyring, fingerprint
 from jobs.db import Database
+from jobs.embedded.lock import Lock
 from jobs.models import new_id
 from jobs.states import JobState
 from jobs.vault import new_secret
@@ -163,6 +164,21 @@ def test_a_batch_tells_how_many_jobs_failed_and_how_many_were_canceled(
     told = darkroom("batches", "show", batch).out
 
     assert "1 failed · 2 canceled" in told
+
+
+def test_what_nobody_works_on_is_promised_no_end(
+    darkroom: Darkroom, batch: str, tmp_path: Path
+) -> None:
+    asked = ("submit", "generate/core", "prompt=a fox")
+
+    assert "no worker runs: `darkroom up` starts one" in darkroom(*asked).out
+    assert "no worker runs (`darkroom up`)" in darkroom("batches").out
+
+    # As it is once one is there.
+    worker = Lock(tmp_path / "home", "worker")
+    assert worker.acquire()
+    assert "ends about" in darkroom(*asked).out
+    assert "no worker" not in darkroom("batches").out
 
 
 def test_everything_is_paused_and_resumed(darkroom: Darkroom) -> None:

@@ -12,6 +12,7 @@ from jobs.durations import Histogram
 from jobs.forecast import DURATION, POLL_LATENESS, SYNC_TAIL, Forecaster
 from jobs.lately import Lately
 from jobs.models import DEFAULT_PROJECT
+from jobs.public import batch_public
 from jobs.queue import brakes, desk, leases, places
 from jobs.queue.moves import JOB
 from jobs.settings import read_settings
@@ -253,6 +254,23 @@ def test_a_batchs_end_follows_from_its_own_pace(database: Database, forecaster: 
         assert found.rate == pytest.approx(1, rel=0.1)
         assert found.left is not None
         assert found.left.total_seconds() == pytest.approx(40, rel=0.1)
+
+
+def test_nobody_knows_when_a_batch_ends_of_which_some_is_held(
+    database: Database, forecaster: Forecaster
+) -> None:
+    with database.transaction() as db:
+        batch_id = make_batch(db, loaded_at=NOW)
+        make_job(db, S.SUBMITTING, batch_id=batch_id, row=0)
+        make_job(db, S.HELD, batch_id=batch_id, row=1, held_for="budget")
+
+        counts, batch = tallies.counts(db, batch_id=batch_id), read_batch(db, batch_id)
+        found = forecaster.batch(db, batch, counts, NOW)
+        shown = batch_public(batch, counts, forecast=found)
+
+        # What is not held will have ended by then.
+        assert found.left == timedelta(seconds=SYNC_TAIL)
+        assert (shown["eta"], shown["eta_seconds"]) == (None, None)
 
 
 def test_who_has_begun_nothing_yet_may_expect_an_equal_share(
