@@ -14,6 +14,10 @@ from jobs.stability.sandbox.made_up import made_up
 from jobs.stability.sandbox.settings import SandboxSettings, read_delay, read_rate
 from jobs.stability.sandbox.submission import BLURRED_WORD, REFUSED_WORD
 
+LISTED = "\n".join(
+    f"  {found.path}" + ("  (with body=json)" if found.body == "json" else "")
+    for found in made_up().values()
+)
 NOTES = f"""\
 magic words in a prompt:
   {REFUSED_WORD}   moderation refuses it: 403 content_moderation, not charged
@@ -26,7 +30,7 @@ faults of polls:
   {", ".join(POLL_FAULTS)}
 
 operations that the API does not have, to try `request` with:
-  {", ".join(found.path for found in made_up().values())}
+{LISTED}
 """
 
 

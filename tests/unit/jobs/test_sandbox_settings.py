@@ -21,6 +21,13 @@ def test_without_options_the_sandbox_does_as_the_real_api() -> None:
     assert str(settings.rate) == "150/10s"
 
 
+def test_the_help_names_what_request_can_be_tried_with_and_how() -> None:
+    told = parser().format_help()
+
+    assert "  /v2beta/sandbox/picture\n" in told
+    assert "  /v2beta/sandbox/words  (with body=json)\n" in told
+
+
 def test_every_option_reaches_its_setting(tmp_path: Path) -> None:
     line = (
         "--port 4010 --host 0.0.0.0 --key a --key b --rate 5/2s --freeze 3 --poll-gap 4"
