@@ -42,10 +42,16 @@ export async function call(path, { method = "GET", body, headers, signal } = {})
   if (answer.ok) return answer;
   const told = await answer.json().catch(() => ({}));
   signal?.throwIfAborted();
-  const sentence = told.detail || told.title || `The answer has the status ${answer.status}.`;
+  const sentence = absence(told) || told.detail || told.title || `The answer has the status ${answer.status}.`;
   const problem = new Problem(sentence, answer.status, Number(answer.headers.get("retry-after")));
   if (answer.status === 401) dispatchEvent(new CustomEvent("refused", { detail: problem }));
   throw problem;
+}
+
+/** No id has another form, so nothing can be there: people are not told of forms. */
+function absence({ faults = [] }) {
+  const [, kind] = faults.map(({ field }) => /^path\.(\w+)_id$/.exec(field)).find(Boolean) ?? [];
+  return kind && `There is no such ${kind}.`;
 }
 
 export const get = async (path, signal) => (await call(path, { signal })).json();

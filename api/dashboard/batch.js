@@ -37,7 +37,7 @@ export function batch(page, { id, cursor }) {
     found = await get(path, signal);
     const some = { items: [] };
     const [{ found: faults }, outputs, losses] = await Promise.all([
-      look(signal, { batch: id, mend }),
+      look(signal, { batch: id, counts: found.counts, mend }),
       get(`/v1/${jobs("succeeded", { limit: PICTURES, cursor })}`, signal),
       found.counts.failed ? get(`/v1/${jobs("failed", { limit: FAILURES })}`, signal) : some,
     ]);

@@ -43,9 +43,13 @@ export function jobs(page, { state = "", q = "", batch, cursor }) {
 export const chip = ({ state, held_for: why }) =>
   h(`span.chip.${kindOf(state)}`, why ? `${state}: ${why}` : state);
 
-/** Its error, if that still matters: a job that succeeded at last keeps the one before. */
-export const complaint = ({ state, error }) =>
-  error && !["succeeded", "filtered"].includes(state) ? `${error.message} (${error.code})` : "";
+/** Its error, if that still matters: a job that succeeded at last, or was canceled, keeps the one
+ * before. Of a canceled one only what may have been paid does. */
+export const complaint = ({ state, error }) => {
+  const isPast = ["succeeded", "filtered"].includes(state)
+    || (state === "canceled" && error?.charged === "no");
+  return error && !isPast ? `${error.message} (${error.code})` : "";
+};
 
 const row = (job) => h("tr", h("td", chip(job)),
   h("td.grow", h("a", { href: at`#/jobs/${job.id}` }, title(job))), h("td", job.operation),

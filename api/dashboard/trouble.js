@@ -11,14 +11,15 @@ const STOPPED = {
   "by hand": (name) => `The key ${name} was stopped by hand.`,
 };
 
-/** Look at all that could be wrong for a project; for a batch only its own held jobs count. */
-export async function look(signal, { batch, mend } = {}) {
+/** Look at all that could be wrong for a project; for a batch, with its counts, only its own held
+ * jobs count. */
+export async function look(signal, { batch, counts, mend } = {}) {
   const held = `/v1/jobs${query({ state: "held", batch, limit: SAMPLE })}`;
   const [usage, balance] = await Promise.all([get("/v1/usage", signal), balanceOf(signal)]);
   const holds = usage.jobs.held ? (await get(held, signal)).items : [];
   const found = [
     ...ofWorkers(usage), ...ofPauses(usage), ...balance.credentials.flatMap(ofKey),
-    ...ofBreaker(usage), ...ofHolds(holds, mend),
+    ...ofBreaker(usage), ...ofHolds(holds, (counts ?? usage.jobs).held, mend),
   ];
   return { usage, balance, found };
 }
@@ -65,11 +66,14 @@ const ofBreaker = ({ probe_at: at }) => at ? [{ text: "Answers to paid calls wer
   + `the other, so no more are made but one at ${clock(at)}. Once one is answered, all goes on.` }]
   : [];
 
-function ofHolds(jobs, mend) {
+/** `held` is how many there are: if the sample has one reason only, it is taken for that of all. */
+function ofHolds(jobs, held = 0, mend) {
   const why = [...new Set(jobs.map((job) => job.held_for))];
+  const isPart = held > jobs.length && jobs.length === SAMPLE;
   return why.map((reason) => {
     const some = jobs.filter((job) => job.held_for === reason);
-    const many = (jobs.length === SAMPLE ? "At least " : "") + plural(some.length, "job");
+    const many = !isPart ? plural(some.length, "job")
+      : why.length === 1 ? plural(held, "job") : `At least ${plural(some.length, "job")}`;
     const [batch, other] = new Set(some.map((job) => job.batch_id));
     const list = `#/jobs${query({ state: "held", batch: other === undefined && batch })}`;
     const href = batch && other === undefined && !mend ? at`#/batches/${batch}` : list;

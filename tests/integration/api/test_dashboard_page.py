@@ -94,6 +94,42 @@ def test_what_is_wrong_is_said_and_mended(visit: Visit, admin: Client) -> None:
     assert visit.faults == []
 
 
+def test_what_is_held_is_counted_and_matters_no_more_once_canceled(
+    visit: Visit, client: Client
+) -> None:
+    from playwright.sync_api import expect
+
+    page, batch_id = visit.page, create_batch(client, jobs=[CORE] * 53, budget=3)
+    enter(visit, client)
+    wrong = page.get_by_label("What is wrong now")
+
+    # More than are looked at for their reasons.
+    expect(wrong).to_contain_text("52 jobs held:")
+    expect(wrong).not_to_contain_text("At least")
+    wrong.get_by_role("link", name="See").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("^hares"))
+    expect(wrong).to_contain_text("52 jobs held:")
+
+    client.post(f"/v1/batches/{batch_id}/cancel")
+    page.goto(f"{client.address}/#/jobs?state=canceled")
+    expect(page.get_by_role("row")).to_have_count(51)
+    expect(page.get_by_text("has no room for this job")).to_have_count(0)
+    assert visit.faults == []
+
+
+@pytest.mark.parametrize("kind", ["jobs", "batches"])
+def test_an_address_of_what_cannot_be_there_is_told_so(
+    visit: Visit, client: Client, kind: str
+) -> None:
+    from playwright.sync_api import expect
+
+    enter(visit, client, f"#/{kind}/nope")
+
+    one = {"jobs": "job", "batches": "batch"}[kind]
+    expect(visit.page.get_by_text(f"There is no such {one}.")).to_be_visible()
+    assert visit.faults == []
+
+
 def test_a_key_that_may_only_look_is_told_so(
     visit: Visit, stranger: Client, make_key: KeyMaker, client: Client
 ) -> None:
