@@ -118,7 +118,8 @@ class JobBody(Body):
         try:
             body = handler(raw if params is None else {**raw, "params": params})
         except ValidationError as error:
-            faults = [as_detail(item) for item in error.errors(include_url=False)]
+            named = ", ".join(cls.model_fields)
+            faults = [as_detail(told(item, named)) for item in error.errors(include_url=False)]
         else:
             if not found:
                 return body
@@ -282,6 +283,14 @@ def as_detail(item: Any) -> InitErrorDetails:
     """A reported fault as one to report again."""
     error = PydanticCustomError(item["type"], item["msg"])
     return InitErrorDetails(type=error, loc=item["loc"], input=item["input"])
+
+
+def told(item: Any, named: str) -> Any:
+    """A reported fault; of a field that a job does not have it says which ones it has."""
+    if item["type"] != "extra_forbidden" or len(item["loc"]) != 1:
+        return item
+    why = f"is no field of a job; those are {named}, and what is yours goes into metadata"
+    return {**item, "msg": why}
 
 
 def retried_params(

@@ -67,6 +67,15 @@ def test_faulty_rows_are_named_and_the_others_go_on(client: Client) -> None:
     ]
 
 
+def test_a_field_that_no_job_has_is_told_with_those_that_it_has(client: Client) -> None:
+    answer = create(client, jobs=[{**prompts("one")[0], "name": "a hare"}])
+
+    (fault,) = answer.json()["faults"]
+    assert (fault["field"], fault["code"]) == ("jobs[0].name", "extra_forbidden")
+    assert "those are operation, params, inputs," in fault["message"]
+    assert "goes into metadata" in fault["message"]
+
+
 def test_a_list_with_faults_only_makes_no_batch(client: Client) -> None:
     answer = create(client, name="hares", jobs=[{}, {"params": {"prompt": 1}}])
 
