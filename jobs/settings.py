@@ -18,6 +18,10 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobs.errors import SettingsError
+from jobs.surroundings import names_in
+
+#: Of the folder in which a command is run.
+ENV_FILE = Path(".env")
 
 OnUncertain = Literal["retry", "hold", "fail"]
 
@@ -76,7 +80,7 @@ class Settings(BaseSettings):
     """Unset means embedded: SQLite, a Redis of our own, a folder as bucket, the sandbox."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+        env_file=ENV_FILE, extra="ignore", frozen=True, env_ignore_empty=True
     )
 
     #: One key, or several, comma separated. Unset: the sandbox.
@@ -215,6 +219,9 @@ class Settings(BaseSettings):
 
 def read_settings(**overrides: object) -> Settings:
     """Read the environment; `overrides` win. Raises SettingsError, in one line."""
+    env_file = overrides.get("_env_file", ENV_FILE)
+    if isinstance(env_file, Path):
+        names_in(env_file)
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:

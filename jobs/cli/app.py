@@ -1,5 +1,6 @@
 """All commands in one place, and what every one of them does with an error."""
 
+import errno
 import sys
 
 import typer
@@ -47,6 +48,12 @@ for add_to in (
 ):
     add_to(app)
 
+#: What a disk says to a user who may not, or has no room.
+REFUSALS = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+}
+
 #: Wrong use, as opposed to work that failed.
 USAGE = 2
 
@@ -66,3 +73,9 @@ def run_app() -> None:
         # Whoever read our output has seen enough.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        # What the disk refuses is for the user to mend; whatever else it is keeps its traceback.
+        if error.filename is None or error.errno not in REFUSALS:
+            raise
+        print(f"darkroom: {redact(f'{error.filename}: {error.strerror}')}", file=sys.stderr)
+        sys.exit(USAGE)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dotenv import dotenv_values
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from jobs.db import Database, ensure
-from jobs.errors import PartUnavailable
+from jobs.errors import PartUnavailable, SettingsError
 from jobs.models import DEFAULT_PROJECT, Project, table
 from jobs.schema import migrate
-from jobs.settings import Settings, read_settings
+from jobs.settings import ENV_FILE, Settings, read_settings
 from jobs.storage import open_storage
 from jobs.storage.protocol import Storage
 from jobs.telemetry import configure_logs, protect
@@ -31,8 +31,8 @@ class Home:
 
 def settings_for(process: str) -> Settings:
     """Read the settings and start the logs."""
-    lend_aws_settings(Path(".env"))
     settings = read_settings()
+    lend_aws_settings(ENV_FILE)
     protect(*settings.secrets)
     configure_logs(settings.darkroom_log, process=process)
     return settings
@@ -47,16 +47,34 @@ def lend_aws_settings(env_file: Path) -> None:
 
 def prepare(settings: Settings) -> Database:
     """Open the database, up to date. Raises PartUnavailable."""
-    settings.home.mkdir(parents=True, exist_ok=True)
+    make_folder(settings)
     database = Database(settings.database_address)
     try:
         migrate(database)
         with database.transaction() as db:
             ensure(db, table(Project), {"id": DEFAULT_PROJECT, "created_at": database.now()})
-    except OperationalError as error:
+    except DatabaseError as error:
         reason = str(error.orig).partition("\n")[0]
-        raise PartUnavailable(f"the database does not answer: {reason}") from error
+        if isinstance(error, OperationalError):
+            raise PartUnavailable(f"the database does not answer: {reason}") from error
+        # SQLite says so of a file that it cannot read; any other kind is a fault of ours.
+        if type(error) is DatabaseError:
+            place = database.engine.url.database
+            mend = "move it away, or set another DARKROOM_HOME"
+            raise PartUnavailable(f"{place}: {reason}; {mend}") from error
+        raise
     return database
+
+
+def make_folder(settings: Settings) -> None:
+    """Make the home, where it is not there yet; raises SettingsError."""
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"DARKROOM_HOME: the folder {settings.home} cannot be made: {error.strerror}; "
+            "set it to one that you may write, or go to another folder"
+        ) from error
 
 
 @contextmanager

@@ -24,9 +24,9 @@ LOCK_FILE = ".export.lock"
 
 def claim(out: Path, about: Mapping[str, Any], form: Form) -> None:
     """Make the folder, or make sure that it holds this very dataset; `Conflict` if it does not."""
-    if out.exists() and not out.is_dir():
-        raise Conflict(f"{out} is a file; the dataset needs a folder.")
     with told(out):
+        if out.exists() and not out.is_dir():
+            raise Conflict(f"{out} is a file; the dataset needs a folder.")
         out.mkdir(parents=True, exist_ok=True)
         if not (out / ABOUT_FILE).exists():
             for strange in (path for pattern in OURS for path in out.glob(pattern)):

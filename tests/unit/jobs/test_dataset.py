@@ -287,6 +287,13 @@ def test_a_file_in_the_way_is_told_in_a_sentence(bucket: Bucket, tmp_path: Path)
         export(tmp_path / "out" / "below", bucket)
 
 
+def test_a_place_that_cannot_even_be_looked_at_is_told_in_a_sentence(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    with pytest.raises(Conflict, match="cannot be written: File name too long"):
+        export(tmp_path / ("x" * 300), bucket)
+
+
 def test_a_million_rows_do_not_wait_in_memory(bucket: Bucket, tmp_path: Path) -> None:
     output = bucket.output("a")
     asked = 0
