@@ -17,6 +17,7 @@ from jobs.settings import ENV_FILE, Settings, read_settings
 from jobs.storage import open_storage
 from jobs.storage.protocol import Storage
 from jobs.telemetry import configure_logs, protect
+from jobs.vault import open_vault
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ def settings_for(process: str) -> Settings:
     lend_aws_settings(ENV_FILE)
     protect(*settings.secrets)
     configure_logs(settings.darkroom_log, process=process)
+    # A secret that seals nothing is refused now, not when the first key is to be opened.
+    open_vault(settings)
     return settings
 
 

@@ -112,3 +112,18 @@ def test_a_file_of_settings_that_cannot_be_read_stops_everything(darkroom: Darkr
 
     assert ended.code == 2
     assert ended.complaints == ["darkroom: .env: cannot be read: Input/output error"]
+
+
+@pytest.mark.parametrize("command", ["doctor", "api", "worker", "beat"])
+def test_a_secret_that_seals_nothing_is_refused_at_the_start(
+    darkroom: Darkroom, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("DARKROOM_SECRET_KEY", "abc")
+
+    ended = darkroom(command)
+
+    (line,) = ended.complaints
+    assert ended.code == 2
+    assert "DARKROOM_SECRET_KEY: must be a Fernet key" in line
+    # What the line advises works with the wrong secret.
+    assert darkroom("credentials", "secret").code == 0
