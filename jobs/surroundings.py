@@ -1,11 +1,18 @@
-"""What `.env` says before a setting is read from it."""
+"""What `.env` says before a setting is read from it, and which names no setting is read from."""
 
+import os
+from collections.abc import Iterator, Set
+from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 
 from dotenv.parser import parse_stream
 
 from jobs.errors import SettingsError
+
+OURS = "DARKROOM_"
+#: Read by the Python client, and by the experiments that kill processes at a chosen place.
+NOT_SETTINGS = {"DARKROOM_URL", "DARKROOM_KEY", "DARKROOM_CRASH_AT", "DARKROOM_CRASH_ONCE"}
 
 
 def names_in(env_file: Path) -> list[str]:
@@ -39,3 +46,13 @@ def text_of(env_file: Path) -> str:
     if text.startswith("\N{BYTE ORDER MARK}"):
         raise SettingsError(f"{env_file}, line 1: has a byte order mark; save it without one")
     return text
+
+
+def strangers(env_file: Path, known: Set[str]) -> Iterator[str]:
+    """A line for each name that looks like a setting of ours and is none."""
+    for name in sorted({*os.environ, *names_in(env_file)}):
+        if not name.upper().startswith(OURS) or name.upper() in known | NOT_SETTINGS:
+            continue
+        close = get_close_matches(name.upper(), known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        yield f"{name} is no setting and is passed over{hint}"

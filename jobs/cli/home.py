@@ -1,6 +1,7 @@
 """What a command needs: settings, database, bucket."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from jobs.schema import migrate
 from jobs.settings import ENV_FILE, Settings, read_settings
 from jobs.storage import open_storage
 from jobs.storage.protocol import Storage
+from jobs.surroundings import strangers
 from jobs.telemetry import configure_logs, protect
 from jobs.vault import open_vault
 
@@ -38,6 +40,8 @@ def settings_for(process: str) -> Settings:
     configure_logs(settings.darkroom_log, process=process)
     # A secret that seals nothing is refused now, not when the first key is to be opened.
     open_vault(settings)
+    for line in strangers(ENV_FILE, {name.upper() for name in Settings.model_fields}):
+        print(f"darkroom: {line}", file=sys.stderr)
     return settings
 
 

@@ -127,3 +127,19 @@ def test_a_secret_that_seals_nothing_is_refused_at_the_start(
     assert "DARKROOM_SECRET_KEY: must be a Fernet key" in line
     # What the line advises works with the wrong secret.
     assert darkroom("credentials", "secret").code == 0
+
+
+def test_a_name_that_is_no_setting_is_told_beside_the_output(
+    darkroom: Darkroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DARKROOM_RATTE", "3")
+    monkeypatch.setenv("DARKROOM_KEY", "is the Python client's")
+    Path(".env").write_text("DARKROOM_LOGS=info\n")
+
+    ended = darkroom("jobs", "--json")
+
+    assert (ended.code, ended.json) == (0, [])
+    assert ended.complaints == [
+        "darkroom: DARKROOM_LOGS is no setting and is passed over; did you mean DARKROOM_LOG?",
+        "darkroom: DARKROOM_RATTE is no setting and is passed over; did you mean DARKROOM_RATE?",
+    ]
