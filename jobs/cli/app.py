@@ -2,6 +2,8 @@
 
 import errno
 import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
 
 import typer
 
@@ -24,7 +26,6 @@ from jobs.telemetry import redact
 
 app = typer.Typer(
     name="darkroom",
-    help="A job queue for the Stability AI API: nothing lost, nothing paid twice.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -47,6 +48,30 @@ for add_to in (
     add_services,
 ):
     add_to(app)
+
+
+def tell_version(is_asked: bool) -> None:
+    """Say which version this is, and end."""
+    if not is_asked:
+        return
+    try:
+        print(f"darkroom {version('darkroom')}")
+    except PackageNotFoundError:
+        print("darkroom, not installed, so that nobody knows its version")
+    raise typer.Exit
+
+
+@app.callback()
+def darkroom(
+    _is_asked: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=tell_version, help="Say which version this is."
+        ),
+    ] = False,
+) -> None:
+    """A job queue for the Stability AI API: nothing lost, nothing paid twice."""
+
 
 #: What a disk says to a user who may not, or has no room.
 REFUSALS = {

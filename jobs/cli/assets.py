@@ -7,7 +7,7 @@ import typer
 
 from jobs import assets as store
 from jobs.catalog.images import read_image_facts
-from jobs.cli.answer import AsJson, say
+from jobs.cli.answer import AsJson, say, say_list
 from jobs.cli.group import new_group
 from jobs.cli.home import Home, open_home
 from jobs.errors import InvalidJob, InvalidManifest
@@ -33,7 +33,7 @@ def list_assets(
     with open_home() as home, home.database.reading() as db:
         found = store.list_assets(db, home.project_id, limit=limit)
     shown = [asset_public(row) for row in found]
-    say(shown, *map(line, shown), as_json=as_json)
+    say_list(shown, map(line, shown), as_json=as_json)
 
 
 @commands.command("show")

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from jobs import batches as store
 from jobs import figures, tallies
-from jobs.cli.answer import AsJson, say
+from jobs.cli.answer import AsJson, say, say_list
 from jobs.cli.group import new_group
 from jobs.cli.home import Home, open_home
 from jobs.cli.manifests import credits_in
@@ -42,7 +42,9 @@ def list_batches(as_json: AsJson = False) -> None:
         found = [
             see(home, db, batch, forecaster) for batch in store.list_batches(db, home.project_id)
         ]
-    say([sight.public() for sight in found], *(sight.line() for sight in found), as_json=as_json)
+    say_list(
+        [sight.public() for sight in found], (sight.line() for sight in found), as_json=as_json
+    )
 
 
 @commands.command("show")

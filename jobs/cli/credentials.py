@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from jobs import credentials as store
-from jobs.cli.answer import AsJson, say
+from jobs.cli.answer import AsJson, say, say_list
 from jobs.cli.group import new_group
 from jobs.cli.home import Home, open_home
 from jobs.credentials import BY_HAND, Keyring
@@ -32,7 +32,7 @@ def list_credentials(as_json: AsJson = False) -> None:
         Keyring(home.database, home.settings.api_keys).register()
         with home.database.reading() as db:
             found = store.list_credentials(db)
-    say([public(row) for row in found], *map(line, found), as_json=as_json)
+    say_list([public(row) for row in found], map(line, found), as_json=as_json)
 
 
 @commands.command("add")

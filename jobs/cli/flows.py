@@ -7,7 +7,7 @@ import typer
 from sqlalchemy import Connection
 
 from jobs import history
-from jobs.cli.answer import AsJson, say
+from jobs.cli.answer import AsJson, say, say_list
 from jobs.cli.document import naming_faults, read_document
 from jobs.cli.group import new_group
 from jobs.cli.home import Home, open_home
@@ -30,7 +30,7 @@ def list_flows(as_json: AsJson = False) -> None:
     """List the newest flows."""
     with open_home() as home, home.database.reading() as db:
         shown = [public(db, found) for found in store.list_flows(db, home.project_id)]
-    say(shown, *map(headline, shown), as_json=as_json)
+    say_list(shown, map(headline, shown), as_json=as_json)
 
 
 @commands.command("submit")

@@ -15,7 +15,7 @@ from jobs.catalog.images import image_faults
 from jobs.catalog.loader import operation as find_operation
 from jobs.catalog.operation import Operation
 from jobs.catalog.validate import clean
-from jobs.cli.answer import AsJson, say
+from jobs.cli.answer import AsJson, say, say_list
 from jobs.cli.embed import services
 from jobs.cli.group import new_group
 from jobs.cli.home import Home, open_home, settings_for
@@ -182,7 +182,7 @@ def prospect(home: Home, forecast: JobForecast) -> str:
 def list_jobs(
     state: Annotated[str | None, typer.Option(help="Only these, for example failed.")] = None,
     batch: Annotated[str | None, typer.Option(help="Of this batch, by name or id.")] = None,
-    operation: Annotated[str | None, typer.Option()] = None,
+    operation: Annotated[str | None, typer.Option(help="Only of this kind.")] = None,
     uncertain: Annotated[bool, typer.Option("--uncertain", help="Held for a decision.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
     as_json: AsJson = False,
@@ -195,12 +195,12 @@ def list_jobs(
             states=[known_state(state)] if state else (),
             held_for="uncertain" if uncertain else None,
             batch_id=get_batch(db, home.project_id, batch).id if batch else None,
-            operation=operation,
+            operation=find_operation(operation).name if operation else None,
             limit=limit,
         )
         outputs = history.outputs_of(db, [job.id for job in found])
     shown = [job_public(job, outputs.get(job.id, [])) for job in found]
-    say(shown, *map(line, found), as_json=as_json)
+    say_list(shown, map(line, found), as_json=as_json)
 
 
 @commands.command("show")

@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from jobs import keys as store
-from jobs.cli.answer import AsJson, say
+from jobs.cli.answer import AsJson, say, say_list
 from jobs.cli.group import new_group
 from jobs.cli.home import open_home
 from jobs.keys import PROJECT_FORM, Scope
@@ -104,7 +104,7 @@ def list_keys(
     """List the keys, without their secrets."""
     with open_home() as home, home.database.reading() as db:
         found, now = store.list_keys(db, project), home.database.now()
-    say([public(row) for row in found], *(line(row, now) for row in found), as_json=as_json)
+    say_list([public(row) for row in found], (line(row, now) for row in found), as_json=as_json)
 
 
 @commands.command("revoke")

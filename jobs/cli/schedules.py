@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli.answer import AsJson, say
+from jobs.cli.answer import AsJson, say, say_list
 from jobs.cli.document import naming_faults, read_document
 from jobs.cli.group import new_group
 from jobs.cli.home import Home, open_home
@@ -30,7 +30,7 @@ def list_schedules(as_json: AsJson = False) -> None:
     with open_home() as home, home.database.reading() as db:
         found = store.list_schedules(db, home.project_id)
         shown = [store.schedule_public(one, store.last_runs(db, one.id)) for one in found]
-    say(shown, *map(line, shown), as_json=as_json)
+    say_list(shown, map(line, shown), as_json=as_json)
 
 
 @commands.command("create")

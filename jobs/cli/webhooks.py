@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli.answer import AsJson, say
+from jobs.cli.answer import AsJson, say, say_list
 from jobs.cli.deliveries import add_to as add_deliveries
 from jobs.cli.group import new_group
 from jobs.cli.home import Home, open_home
@@ -46,7 +46,7 @@ def list_webhooks(
             db, home.project_id, is_named=named, limit=endpoints.MOST_ENDPOINTS
         )
     shown = [webhook_public(row) for row in found]
-    say(shown, *map(line, shown), as_json=as_json)
+    say_list(shown, map(line, shown), as_json=as_json)
 
 
 @commands.command("create")

@@ -417,3 +417,26 @@ def test_what_cannot_be_done_is_refused_before_anything_is(
     assert ended.code == 2
     assert str(command[-2]) in ended.err
     assert darkroom("jobs", "--json").json == []
+
+
+@pytest.mark.parametrize(
+    "group",
+    ["assets", "batches", "credentials", "flows", "jobs", "keys", "schedules", "webhooks"],
+)
+def test_an_empty_list_says_so_beside_the_output(darkroom: Darkroom, group: str) -> None:
+    assert darkroom(group) == Ended(0, "", "none yet\n")
+    assert darkroom(group, "--json") == Ended(0, "[]\n", "")
+
+
+def test_jobs_of_an_operation_that_does_not_exist_are_not_looked_for(darkroom: Darkroom) -> None:
+    ended = darkroom("jobs", "--operation", "generate/cor")
+
+    assert ended.code == 2
+    assert "'generate/cor' is not a known operation; did you mean generate/core" in ended.err
+
+
+def test_the_version_is_told(darkroom: Darkroom) -> None:
+    ended = darkroom("--version")
+
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("darkroom")
