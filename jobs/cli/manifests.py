@@ -28,6 +28,14 @@ from jobs.settings import Settings
 SOME_FAILED, USAGE = 1, 2
 
 AsFormat = Annotated[Form, typer.Option("--format", help="Of the dataset.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="K=V", help="A parameter of every row; may be repeated."),
+]
+Matrix = Annotated[
+    list[str] | None,
+    typer.Option(metavar="K=A,B", help="Each row once for each value; may be repeated."),
+]
 ShardSize = Annotated[
     str | None,
     typer.Option(metavar="SIZE", help="The most that a tar or table takes; 500MB."),
@@ -43,14 +51,8 @@ def add_to(app: typer.Typer) -> None:
 def run(
     manifest: Annotated[Path, typer.Argument(help="CSV, JSONL or Parquet; a row for each job.")],
     operation: Annotated[str | None, typer.Option(help="For rows that name none.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="K=V", help="A parameter of every row; may be repeated."),
-    ] = None,
-    matrix: Annotated[
-        list[str] | None,
-        typer.Option(metavar="K=A,B", help="Each row once for each value; may be repeated."),
-    ] = None,
+    set_: Sets = None,
+    matrix: Matrix = None,
     repeat: Annotated[int, typer.Option(min=1, help="Each row so many times.")] = 1,
     name: Annotated[str | None, typer.Option(help="Of the batch; the manifest's own.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the dataset.")] = None,
