@@ -255,7 +255,10 @@ class BatchCredits(BaseModel):
     """Credits of a batch."""
 
     estimated: float | None
-    spent: float
+    spent: float = Field(description="What is known to be charged.")
+    lost_at_most: float = Field(
+        description="What calls whose answers were lost may have cost besides, at most."
+    )
     budget: float | None
 
 

@@ -41,7 +41,7 @@ class Figures:
         with self._parts.database.reading() as db:
             counts = tallies.counts(db)
             held = figures.held_by_reason(db)
-            uncertain = figures.uncertain_attempts(db)
+            uncertain = figures.losses(db).calls
             credentials = figures.credentials(db)
         jobs = gauge("darkroom_jobs", "Jobs in a state.", "state")
         for state in JobState:

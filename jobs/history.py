@@ -32,6 +32,9 @@ EXPORTED = JOB.c[
     "labels",
 ]
 
+#: Jobs of which a paid call lost its answer.
+LOST = select(ATTEMPT.c.job_id).where(ATTEMPT.c.uncertain_at.is_not(None))
+
 
 def get_job(db: Connection, project_id: str, job_id: str) -> Row[Any]:
     """One job; raises NotFound."""
@@ -65,10 +68,14 @@ def list_jobs(
     held_for: str | None = None,
     batch_id: str | None = None,
     operation: str | None = None,
+    is_lost: bool = False,
     before: str | None = None,
     limit: int = 50,
 ) -> list[Row[Any]]:
-    """The newest jobs that fit; `before` is the last id of the page before."""
+    """The newest jobs that fit; `before` is the last id of the page before.
+
+    With `is_lost` those of which a paid call lost its answer, however they went on.
+    """
     wanted = select(JOB).where(JOB.c.project_id == project_id)
     if states:
         wanted = wanted.where(JOB.c.state.in_(states))
@@ -78,6 +85,9 @@ def list_jobs(
         wanted = wanted.where(JOB.c.batch_id == batch_id)
     if operation is not None:
         wanted = wanted.where(JOB.c.operation == operation)
+    if is_lost:
+        # Such calls are few, and have an index of their own.
+        wanted = wanted.where(JOB.c.id.in_(LOST))
     if before is not None:
         wanted = wanted.where(JOB.c.id < before)
     return list(db.execute(wanted.order_by(JOB.c.id.desc()).limit(limit)))

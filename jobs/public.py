@@ -9,10 +9,12 @@ from typing import Any
 from sqlalchemy import Row
 
 from jobs.catalog.operation import MILLI
+from jobs.figures import Losses
 from jobs.forecast import BatchForecast, JobForecast
 from jobs.tallies import Counts
 
 UNKNOWN_JOB, UNKNOWN_BATCH = JobForecast(), BatchForecast()
+NO_LOSSES = Losses()
 
 #: What no admission says of a job, for nothing has happened to it yet.
 UNTOUCHED = {
@@ -171,13 +173,10 @@ def batch_public(
     batch: Row[Any],
     counts: Counts,
     *,
-    uncertain: int = 0,
+    losses: Losses = NO_LOSSES,
     forecast: BatchForecast = UNKNOWN_BATCH,
 ) -> dict[str, Any]:
-    """The public form of a batch.
-
-    `uncertain` is the number of paid calls whose answers were lost.
-    """
+    """The public form of a batch."""
     about: Mapping[str, Any] = batch.about
     left = forecast.left if forecast.eta is not None else None
     return {
@@ -188,9 +187,10 @@ def batch_public(
         "credits": {
             "estimated": credits_of(about.get("credits_milli")),
             "spent": credits_of(counts.charged_milli),
+            "lost_at_most": credits_of(losses.at_most_milli),
             "budget": credits_of(batch.budget_milli),
         },
-        "uncertain": uncertain,
+        "uncertain": losses.calls,
         "priority": batch.priority,
         "weight": batch.weight,
         "max_in_flight": batch.max_in_flight,

@@ -63,6 +63,7 @@ function measures({ counts, rate, eta_seconds: left, credits: money, ...found })
     ["rate", isOpen && rate ? `${number(rate)} a second` : ""],
     ["done in about", isOpen && left ? span(left) : ""],
     ["spent", credits(money.spent)],
+    ["and for lost answers", money.lost_at_most ? `up to ${credits(money.lost_at_most)}` : ""],
     ["estimated", credits(money.estimated)],
     ["budget", credits(money.budget)],
     ["lost answers", String(found.uncertain || "")],

@@ -71,13 +71,15 @@ export function standing({ counts, started_at, paused_at, canceled_at, paused_by
 }
 
 /** Progress, speed and money in one line. */
-function summary({ counts, rate, eta_seconds: left, credits: { spent, estimated, budget } }) {
+function summary({ counts, rate, eta_seconds: left, credits: money }) {
+  const { spent, lost_at_most: lost, estimated, budget } = money;
   const [jobs, over] = [total(counts), ended(counts)];
   return [
     `${number(over)} of ${plural(jobs, "job")} ended`,
     over < jobs && rate && `${number(rate)} a second`,
     over < jobs && left && `done in about ${span(left)}`,
     `${number(spent)}${estimated === null ? "" : ` of about ${number(estimated)}`} credits`,
+    lost && `up to ${number(lost)} more for answers that were lost`,
     budget !== null && `budget ${number(budget)}`,
   ].filter(Boolean).join(" · ");
 }

@@ -212,7 +212,7 @@ def look(parts: Parts, project_id: str, batch_id: str) -> dict[str, Any]:
 def show(parts: Parts, db: Connection, batch: Any) -> dict[str, Any]:
     """A batch with its counts."""
     counts = tallies.counts(db, batch_id=batch.id)
-    uncertain = figures.uncertain_attempts(db, batch.id)
+    losses = figures.losses(db, batch.id)
     forecast = parts.forecaster.batch(db, batch, counts, parts.database.now())
-    shown = batch_public(batch, counts, uncertain=uncertain, forecast=forecast)
+    shown = batch_public(batch, counts, losses=losses, forecast=forecast)
     return shown | {"next_row": ingest.next_row(db, batch.id)}

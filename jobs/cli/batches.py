@@ -15,10 +15,10 @@ from jobs.cli.group import new_group
 from jobs.cli.home import Home, open_home
 from jobs.cli.manifests import credits_in
 from jobs.cli.payer import is_worked
-from jobs.cli.progress import remaining, standing, states
+from jobs.cli.progress import remaining, spent, standing, states
 from jobs.forecast import BatchForecast, Forecaster
 from jobs.manifest.draft import MAX_PRIORITY
-from jobs.public import batch_public, credits_of
+from jobs.public import batch_public
 from jobs.queue import bulk
 from jobs.queue.bulk import Bulk
 from jobs.states import JobState
@@ -175,16 +175,14 @@ class Sight:
 
     batch: Any
     counts: tallies.Counts
-    uncertain: int
+    losses: figures.Losses
     forecast: BatchForecast
     #: Something may go on, and nobody is there to do it.
     is_idle: bool
 
     def public(self) -> dict[str, Any]:
         """For programs."""
-        return batch_public(
-            self.batch, self.counts, uncertain=self.uncertain, forecast=self.forecast
-        )
+        return batch_public(self.batch, self.counts, losses=self.losses, forecast=self.forecast)
 
     def line(self) -> str:
         """In one line."""
@@ -193,9 +191,9 @@ class Sight:
             batch.id,
             batch.name,
             f"{counts.finished}/{batch.size} done",
-            f"{credits_of(counts.charged_milli)} credits",
+            spent(counts, self.losses),
             self._course(),
-            f"{self.uncertain} paid calls lost their answers" if self.uncertain else "",
+            f"{self.losses.calls} paid calls lost their answers" if self.losses.calls else "",
             states(counts),
         ]
         return "  ".join(part for part in parts if part)
@@ -220,4 +218,4 @@ def see(home: Home, db: Connection, batch: Any, forecaster: Forecaster) -> Sight
     forecast = forecaster.batch(db, batch, counts, home.database.now())
     has_more = counts.finished + counts.of(JobState.HELD) < counts.total
     is_idle = has_more and not is_worked(home.settings)
-    return Sight(batch, counts, figures.uncertain_attempts(db, batch.id), forecast, is_idle)
+    return Sight(batch, counts, figures.losses(db, batch.id), forecast, is_idle)

@@ -184,6 +184,7 @@ def list_jobs(
     batch: Annotated[str | None, typer.Option(help="Of this batch, by name or id.")] = None,
     operation: Annotated[str | None, typer.Option(help="Only of this kind.")] = None,
     uncertain: Annotated[bool, typer.Option("--uncertain", help="Held for a decision.")] = False,
+    lost: Annotated[bool, typer.Option("--lost", help="A paid call lost its answer.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -196,6 +197,7 @@ def list_jobs(
             held_for="uncertain" if uncertain else None,
             batch_id=get_batch(db, home.project_id, batch).id if batch else None,
             operation=find_operation(operation).name if operation else None,
+            is_lost=lost,
             limit=limit,
         )
         outputs = history.outputs_of(db, [job.id for job in found])

@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from jobs.figures import Losses
 from jobs.public import credits_of
 from jobs.states import JobState
 from jobs.tallies import Counts
@@ -129,6 +130,15 @@ def remaining(counts: Counts, left: timedelta | None) -> str:
     """How long it will take, but for what is held."""
     rest = " but for what is held" if counts.of(JobState.HELD) else ""
     return f"{left or '…'} left{rest}"
+
+
+def spent(counts: Counts, losses: Losses) -> str:
+    """What it cost, and what lost answers may have cost besides."""
+    known = f"{credits_of(counts.charged_milli)} credits"
+    if not losses.at_most_milli:
+        return known
+    more = credits_of(losses.at_most_milli)
+    return f"{known} and up to {more} more for answers that were lost"
 
 
 def standing(paused_by: Sequence[str]) -> str:

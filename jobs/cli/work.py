@@ -10,14 +10,14 @@ from typing import Any
 
 from rich.console import Console
 
-from jobs import assets, batches, figures, tallies
+from jobs import assets, batches
 from jobs.cli.embed import Running, services
-from jobs.cli.export import export_batch, remarks
+from jobs.cli.ending import Ending
+from jobs.cli.export import export_batch
 from jobs.cli.home import Home, prepare
 from jobs.cli.order import Order
 from jobs.cli.progress import watching
 from jobs.cli.sight import Sight, goes_on, look
-from jobs.dataset import Summary
 from jobs.dataset.folder import claim
 from jobs.errors import InvalidManifest
 from jobs.forecast import Forecaster
@@ -64,22 +64,17 @@ def run_batch(settings: Settings, order: Order, review: Review, console: Console
             is_interrupted = not watch(home, batch_id, review.count, console)
     summary = export_batch(home, batch_id, order.shelf)
     with database.reading() as db:
-        tallied = tallies.counts(db, batch_id=batch_id)
-        batch = batches.get_batch(db, home.project_id, batch_id)
-        uncertain = figures.uncertain_attempts(db, batch_id)
-    if uncertain:
-        console.print(
-            f"{uncertain} paid calls lost their answers: `darkroom explain` tells of them"
-        )
-    conclude(home, order, batch_id, tallied, summary, console, is_interrupted=is_interrupted)
-    report = batch_public(batch, tallied, uncertain=uncertain) | {
+        ending = Ending.of(db, batches.get_batch(db, home.project_id, batch_id), summary)
+    for line in ending.lines(order.shelf, is_interrupted=is_interrupted):
+        console.print(line, highlight=False, soft_wrap=True)
+    report = batch_public(ending.batch, ending.counts, losses=ending.losses) | {
         "out": str(order.shelf.out.resolve()),
         "files": summary.files,
         "left_out": dict(summary.left_out),
         "interrupted": is_interrupted,
     }
     database.close()
-    is_all_there = tallied.of(JobState.SUCCEEDED) == review.count and not summary.missing
+    is_all_there = ending.counts.of(JobState.SUCCEEDED) == review.count and not summary.missing
     return Outcome(report, is_all_there)
 
 
@@ -192,47 +187,6 @@ def watch(home: Home, batch_id: str, total: int, console: Console) -> bool:
 def worker_log(home: Home) -> Path:
     """Where a worker that this command started writes its log."""
     return home.settings.home / "log" / "worker.log"
-
-
-def conclude(
-    home: Home,
-    order: Order,
-    batch_id: str,
-    counts: Counts,
-    summary: Summary,
-    console: Console,
-    *,
-    is_interrupted: bool,
-) -> None:
-    """Say how it ended and what to do next."""
-    done = counts.of(JobState.SUCCEEDED)
-    console.print(
-        f"{done} of {counts.total} succeeded, {credits_of(counts.charged_milli)} credits, "
-        f"{summary.files} files in [bold]{order.shelf.out.resolve()}[/bold]",
-        highlight=False,
-        soft_wrap=True,
-    )
-    for remark in remarks(summary, order.shelf):
-        console.print(remark, soft_wrap=True)
-    if failed := counts.of(JobState.FAILED):
-        console.print(
-            f"{failed} failed: see {order.shelf.out / 'failed.jsonl'}; "
-            f"`darkroom batches retry {order.name}` tries them again",
-            soft_wrap=True,
-        )
-    if stopped := counts.of(JobState.SKIPPED, JobState.CANCELED):
-        console.print(
-            f"{stopped} were canceled or skipped: `darkroom jobs retry ID` opens one again",
-            soft_wrap=True,
-        )
-    if counts.of(JobState.HELD):
-        console.print(
-            f"{counts.of(JobState.HELD)} are held: "
-            f"`darkroom jobs --state held --batch {order.name}`",
-            soft_wrap=True,
-        )
-    if is_interrupted:
-        console.print("stopped; the same command goes on from here", soft_wrap=True)
 
 
 @contextmanager

@@ -50,5 +50,4 @@ def batches_shown(db: Connection, ids: Sequence[str]) -> Iterator[tuple[str, dic
     """The batches as the API shows them."""
     for row in db.execute(select(BATCH).where(BATCH.c.id.in_(ids))):
         counts = tallies.counts(db, batch_id=row.id)
-        uncertain = figures.uncertain_attempts(db, row.id)
-        yield row.id, batch_public(row, counts, uncertain=uncertain)
+        yield row.id, batch_public(row, counts, losses=figures.losses(db, row.id))

@@ -105,7 +105,7 @@ def test_the_counts_of_a_batch_read_only_the_events_that_are_not_added_up(
 
 
 def test_the_uncertain_calls_of_a_batch_do_not_read_its_jobs(database: Database) -> None:
-    plan = plans(database, lambda db: figures.uncertain_attempts(db, "a batch"))
+    plan = plans(database, lambda db: figures.losses(db, "a batch"))
 
     assert "attempt_uncertain" in plan
     assert "job_by_batch" not in plan

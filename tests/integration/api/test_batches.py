@@ -46,7 +46,7 @@ def test_a_list_of_jobs_starts_at_once(client: Client) -> None:
     batch = answer.json()
     assert answer.status_code == 202, answer.text
     assert (batch["size"], batch["counts"], batch["accepted"]) == (2, {"queued": 2}, 2)
-    assert batch["credits"] == {"estimated": 6, "spent": 0, "budget": None}
+    assert batch["credits"] == {"estimated": 6, "spent": 0, "lost_at_most": 0, "budget": None}
     assert batch["started_at"] is not None
     job = client.get(f"/v1/jobs?batch={batch['id']}").json()["items"][0]
     assert job["params"] == {"prompt": "two", "aspect_ratio": "16:9"}

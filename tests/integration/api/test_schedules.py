@@ -64,7 +64,7 @@ def test_a_run_by_hand_of_a_batch_lets_its_jobs_in(client: Client) -> None:
     batch = client.get(f"/v1/batches/{run['batch_id']}").json()
     assert batch["name"].startswith("pair ")
     assert (batch["size"], batch["counts"]) == (2, {"queued": 1, "held": 1})
-    assert batch["credits"] == {"estimated": 6, "spent": 0, "budget": 3}
+    assert batch["credits"] == {"estimated": 6, "spent": 0, "lost_at_most": 0, "budget": 3}
 
 
 def test_a_second_run_is_skipped_and_told_while_the_first_is_open(client: Client) -> None:
