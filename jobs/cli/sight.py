@@ -3,18 +3,21 @@
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs import batches, tallies
 from jobs.cli.home import Home
-from jobs.cli.progress import standing
+from jobs.cli.progress import SHOWN, standing
 from jobs.forecast import Forecaster
 from jobs.history import list_jobs
-from jobs.models import DEFAULT_PROJECT
+from jobs.identity import is_dead
+from jobs.models import DEFAULT_PROJECT, Job, table
 from jobs.queue import desk
 from jobs.states import JobState
 from jobs.tallies import Counts
+
+JOB = table(Job)
 
 #: Held jobs that are looked at for their reasons.
 HELD_SHOWN = 200
@@ -54,6 +57,19 @@ def look(home: Home, batch_id: str, before: Sight, forecaster: Forecaster) -> Si
         return replace(before, note=f"the database does not answer ({type(error).__name__})")
     sight = Sight(counts, held_for, standing(forecast.paused_by), forecast.left)
     return sight.with_note(f"held for {', '.join(sorted(held_for))}" if held_for else "")
+
+
+def left_behind(db: Connection, name: str) -> int:
+    """How many calls of the batch of this name were under way in workers that are dead by now."""
+    batch = batches.find_batch(db, DEFAULT_PROJECT, name)
+    if batch is None:
+        return 0
+    under_way = db.execute(
+        select(JOB.c.lease_owner, func.count())
+        .where(JOB.c.batch_id == batch.id, JOB.c.state.in_(SHOWN["in flight"]))
+        .group_by(JOB.c.lease_owner)
+    )
+    return sum(int(calls) for owner, calls in under_way if owner is not None and is_dead(owner))
 
 
 def goes_on(home: Home, batch_id: str, sight: Sight) -> bool:

@@ -17,7 +17,7 @@ from jobs.cli.export import export_batch
 from jobs.cli.home import Home, prepare
 from jobs.cli.order import Order
 from jobs.cli.progress import watching
-from jobs.cli.sight import Sight, goes_on, look
+from jobs.cli.sight import Sight, goes_on, left_behind, look
 from jobs.dataset.folder import claim
 from jobs.errors import InvalidManifest
 from jobs.forecast import Forecaster
@@ -56,9 +56,19 @@ class Interrupted(Exception):
 def run_batch(settings: Settings, order: Order, review: Review, console: Console) -> Outcome:
     """Submit the rows, show how they fare, and write the dataset."""
     database = prepare(settings)
+    with database.reading() as db:
+        # Before anybody looks after them.
+        left = left_behind(db, order.name)
     with services(settings, database, lambda line: console.print(f"[dim]{line}[/dim]")) as running:
         home = Home(running.settings, database, open_storage(running.settings))
         introduce(running, order, review, console)
+        if left:
+            console.print(
+                f"{left} calls were under way when their worker died: what became of them is found "
+                "out first, which may take half a minute",
+                highlight=False,
+                soft_wrap=True,
+            )
         batch_id = load(home, order, review)
         with interruptible():
             is_interrupted = not watch(home, batch_id, review.count, console)

@@ -7,11 +7,12 @@ import pytest
 from jobs.cli.export import Shelf
 from jobs.cli.home import Home
 from jobs.cli.order import Order
-from jobs.cli.sight import Sight, goes_on, look
+from jobs.cli.sight import Sight, goes_on, left_behind, look
 from jobs.cli.work import new_jobs
 from jobs.db import Database
 from jobs.errors import InvalidManifest
 from jobs.forecast import Forecaster
+from jobs.identity import owner_name
 from jobs.manifest import Expansion, check
 from jobs.outcomes import Refused
 from jobs.queue import intake
@@ -22,7 +23,17 @@ from jobs.settings import read_settings
 from jobs.states import JobState
 from jobs.storage.protocol import Storage
 from jobs.tallies import Counts
-from tests.factories import CREDENTIAL, NOW, OWNER, PRICE, fault, make_batch, new_job, take_due
+from tests.factories import (
+    CREDENTIAL,
+    NOW,
+    OWNER,
+    PRICE,
+    fault,
+    make_batch,
+    make_job,
+    new_job,
+    take_due,
+)
 from tests.functional.manifests import write_csv, write_picture
 
 ROWS = 4
@@ -87,6 +98,21 @@ def test_what_the_budget_has_no_room_for_does_not_go_on(home: Home, batch_id: st
 
     assert sight.is_settled(ROWS)
     assert not goes_on(home, batch_id, sight)
+
+
+def test_calls_of_a_dead_worker_are_told_from_those_of_a_living_one(home: Home) -> None:
+    # Given a call of a worker that was here and is gone, and one of this very process
+    me = owner_name()
+    gone = me.rpartition(":")[0] + ":0"
+    with home.database.transaction() as db:
+        batch_id = make_batch(db, name="hares")
+        for row, owner in enumerate((gone, me)):
+            make_job(db, JobState.SUBMITTING, batch_id=batch_id, row=row, lease_owner=owner)
+
+    # Then only the first is left behind, and none of a batch that is not there yet
+    with home.database.reading() as db:
+        assert left_behind(db, "hares") == 1
+        assert left_behind(db, "other hares") == 0
 
 
 def test_a_row_whose_picture_went_away_after_the_check_is_named(home: Home, tmp_path: Path) -> None:
