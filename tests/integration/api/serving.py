@@ -1,5 +1,6 @@
 """The application on a socket, in a thread of this process, and a caller of it."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -41,6 +42,15 @@ class Client:
         return requests.request(method, self.address + path, headers=headers, **options)
 
 
+class PromptServer(Server):
+    """Looks oftener whether it is to end: hundreds of tests wait for that."""
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        while not self.should_exit:
+            await asyncio.sleep(0.01)
+
+
 @contextmanager
 def served(settings: Settings) -> Iterator[Client]:
     """A caller without a key; the server stops in peace at the end."""
@@ -49,7 +59,7 @@ def served(settings: Settings) -> Iterator[Client]:
     config = uvicorn.Config(
         app, port=port, log_config=None, access_log=False, server_header=False, ws="none"
     )
-    server = Server(config, app)
+    server = PromptServer(config, app)
     thread = Thread(target=server.run)
     thread.start()
     try:
